@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sound as numpy arrays: conversion, resampling, a buffer that knows its times, devices by name."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from va_common.errors import AssistantError, ErrorCode
+
+SAMPLE_RATE = 16_000
+"""Hz of all sound between nodes."""
+CHUNK_S = 0.080
+"""Length of a chunk on a topic: openWakeWord's frame."""
+
+Int16 = npt.NDArray[np.int16]
+Float32 = npt.NDArray[np.float32]
+
+# Both ends of the float range are representable: -1.0 <-> -32768.
+_INT16_SCALE = 32768.0
+_SILENCE_DBFS = -120.0
+
+
+def int16_to_float(samples: Int16) -> Float32:
+    """16-bit PCM to float32 in [-1, 1)."""
+    return samples.astype(np.float32) / np.float32(_INT16_SCALE)
+
+
+def float_to_int16(samples: npt.NDArray[np.floating[Any]]) -> Int16:
+    """Float in [-1, 1] to 16-bit PCM; what is beyond is clipped."""
+    scaled = np.rint(samples * _INT16_SCALE)
+    return np.clip(scaled, -_INT16_SCALE, _INT16_SCALE - 1).astype(np.int16)
+
+
+def to_mono(samples: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Mean of the channels of an array (frames, channels); (frames,) stays as it is."""
+    if samples.ndim == 1:
+        return samples
+    if samples.shape[1] == 1:
+        return samples[:, 0]
+    mean = samples.mean(axis=1)
+    return mean.astype(samples.dtype)
+
+
+def level_dbfs(samples: npt.NDArray[Any]) -> float:
+    """Root mean square level in dB relative to full scale, -120 for digital silence.
+
+    Args:
+        samples: int16, or float in [-1, 1]; (n,).
+    """
+    if samples.size == 0:
+        return _SILENCE_DBFS
+    scale = _INT16_SCALE if samples.dtype == np.int16 else 1.0
+    rms = float(np.sqrt(np.mean(np.square(samples.astype(np.float64) / scale))))
+    return max(_SILENCE_DBFS, 20.0 * float(np.log10(max(rms, 1e-12))))
+
+
+class StreamResampler:
+    """Resamples a mono stream block by block (soxr, high quality); passes through equal rates."""
+
+    def __init__(self, from_hz: int, to_hz: int, dtype: str = 'float32') -> None:
+        self._resampler = None
+        if from_hz != to_hz:
+            import soxr
+
+            self._resampler = soxr.ResampleStream(from_hz, to_hz, 1, dtype=dtype)
+
+    def process(self, samples: npt.NDArray[Any], last: bool = False) -> npt.NDArray[Any]:
+        """The next samples of the output, (m,); ``last`` flushes the filter's tail."""
+        if self._resampler is None:
+            return samples
+        return self._resampler.resample_chunk(samples, last=last)
+
+
+class TimedBuffer:
+    """The newest ``seconds`` of a mono int16 stream, addressed by time. Thread-safe."""
+
+    def __init__(self, seconds: float, rate: int = SAMPLE_RATE) -> None:
+        self._rate = rate
+        self._samples = np.zeros(round(seconds * rate), np.int16)
+        self._count = 0
+        self._end_s = 0.0
+        self._lock = threading.Lock()
+
+    @property
+    def start_s(self) -> float:
+        """Time of the oldest sample held, in Unix seconds."""
+        with self._lock:
+            return self._end_s - self._count / self._rate
+
+    @property
+    def end_s(self) -> float:
+        """Time just after the newest sample, in Unix seconds."""
+        with self._lock:
+            return self._end_s
+
+    def append(self, samples: Int16, start_s: float) -> None:
+        """Add a block whose first sample is of ``start_s``; a gap before it empties the buffer.
+
+        A jitter of the times below 50 ms is smoothed over: the block follows the one before.
+        """
+        with self._lock:
+            if abs(start_s - self._end_s) > 0.05:
+                self._count = 0
+            size = len(self._samples)
+            tail = samples[-size:]
+            keep = min(self._count, size - len(tail))
+            if keep:
+                self._samples[size - keep - len(tail):size - len(tail)] = \
+                    self._samples[size - keep:].copy()
+            if len(tail):
+                self._samples[size - len(tail):] = tail
+            self._count = keep + len(tail)
+            self._end_s = start_s + len(samples) / self._rate
+
+    def read(self, from_s: float, to_s: float) -> Int16:
+        """A copy of what is held of [from_s, to_s), int16 (n,); empty when nothing is."""
+        with self._lock:
+            size = len(self._samples)
+            first = size - round((self._end_s - from_s) * self._rate)
+            last = size - round((self._end_s - to_s) * self._rate)
+            low = max(size - self._count, first)
+            high = min(size, last)
+            return self._samples[low:high].copy() if high > low else np.zeros(0, np.int16)
+
+
+def find_device(name: str, kind: Literal['input', 'output']) -> int:
+    """PortAudio's index of a device.
+
+    Args:
+        name: part of its name, upper or lower case; empty: the default device.
+
+    Raises:
+        AssistantError: DEVICE_FAILED, naming the devices that are there.
+    """
+    import sounddevice
+
+    channels = f'max_{kind}_channels'
+    devices = [d for d in sounddevice.query_devices() if d[channels] > 0]
+    if not name:
+        default = sounddevice.default.device[0 if kind == 'input' else 1]
+        if default >= 0 and devices:
+            return int(default)
+        raise AssistantError(ErrorCode.DEVICE_FAILED, f'no {kind} device on this machine')
+    for device in devices:
+        if name.lower() in device['name'].lower():
+            return int(device['index'])
+    there = ', '.join(repr(d['name']) for d in devices) or 'none'
+    message = f'{kind} device {name!r}: not found, expected one of {there}'
+    raise AssistantError(ErrorCode.DEVICE_FAILED, message)

@@ -1,0 +1,278 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The base of every node but the loader: lifecycle, settings, health, diagnostics and log."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.lifecycle import LifecycleNodeMixin, LifecycleState, TransitionCallbackReturn
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+
+from va_common import qos
+from va_common.errors import AssistantError, error_of, ErrorCode
+from va_common.health import HealthServer, PORTS
+from va_common.logging_client import LoggingClient
+from va_common.node_log import NodeLog
+from va_common.node_main import run_node
+from va_common.node_settings import declare_settings, NodeSettings
+from va_common.profile import Profile, resolve
+from va_common.progress import Progress
+from va_common.settings import SettingValue
+
+__all__ = ['AssistantNode', 'run_node']
+
+HEALTH_PERIOD_S = 0.5
+DIAGNOSTICS_PERIOD_S = 1.0
+
+
+class AssistantNode(LifecycleNodeMixin, Node):  # type: ignore[misc]
+    """A managed node of the assistant.
+
+    A subclass overrides the ``do_*`` hooks, which raise to fail, and ``health_problem``.
+    ``LifecycleNode`` is not used: with the mixin in a reentrant group, ``get_state`` answers
+    while a slow configure runs, and overlapping transitions are refused.
+
+    Args:
+        name: node name, process name of the contract.
+        section: its section of ``assistant.ini``; those keys are unprefixed parameters.
+        shared: further sections; their keys are parameters with the prefix ``section.``.
+        serve_health: open the gRPC health port (tests without one pass False).
+        node_arguments: passed on to :class:`rclpy.node.Node`.
+    """
+
+    def __init__(self, name: str, *, section: str, shared: tuple[str, ...] = ('system', 'audio'),
+                 serve_health: bool = True, **node_arguments: Any) -> None:
+        Node.__init__(self, name, **node_arguments)
+        self._transition_group = ReentrantCallbackGroup()
+        LifecycleNodeMixin.__init__(
+            self, enable_communication_interface=True, callback_group=self._transition_group)
+        self.settings = NodeSettings(self, declare_settings(self, section, shared))
+        self.add_on_set_parameters_callback(self._check_parameters)
+        self.add_post_set_parameters_callback(self._apply_parameters)
+        self.profile: Profile = resolve(str(self.setting('system.profile')))
+        self.progress = Progress()
+        self.logging_client = self.make_logging_client(name)
+        self.log = NodeLog(self, self.logging_client, str(self.setting('system.log_level')))
+        self.is_active = False
+        self._failure: str | None = None
+        self._problem: str | None = 'not active'
+        self._health = self._open_health(name) if serve_health else None
+        self._start_reporting()
+        self._autostart()
+
+    # What a subclass does ---------------------------------------------------------------------
+
+    def do_configure(self) -> None:
+        """Load what is slow to load. Raise to fail; :meth:`do_cleanup` then undoes the half."""
+
+    def do_activate(self) -> None:
+        """Begin to work, within 100 ms. Raise to fail."""
+
+    def do_deactivate(self) -> None:
+        """Stop working."""
+
+    def do_cleanup(self) -> None:
+        """Let go of everything that configure made; idempotent."""
+
+    def health_problem(self) -> str | None:
+        """Why the active node does not do its work; None when it does."""
+        return None
+
+    def diagnostics(self) -> dict[str, str]:
+        """Values for /diagnostics."""
+        return {}
+
+    def on_setting(self, key: str, value: SettingValue) -> None:
+        """React to a live setting that changed; it has been checked."""
+
+    def make_logging_client(self, name: str) -> LoggingClient:
+        """The client that carries lines and records to the logger."""
+        return LoggingClient(self, name)
+
+    # What it gives ----------------------------------------------------------------------------
+
+    def setting(self, key: str) -> Any:
+        """The value in force of a setting: ``voice``, or ``audio.output_device``."""
+        return self.settings[key]
+
+    def fail(self, reason: str) -> None:
+        """Say NOT_SERVING with a reason until the node is deactivated."""
+        self.log.error(reason)
+        self._failure = reason
+        self._report_health()
+
+    def require_active(self) -> None:
+        """Raise AssistantError NOT_ACTIVE unless the node is active."""
+        if not self.is_active:
+            message = f'{self.get_name()} is not active: expected configure and activate first'
+            raise AssistantError(ErrorCode.NOT_ACTIVE, message)
+
+    # Lifecycle --------------------------------------------------------------------------------
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Lifecycle callback; see :meth:`do_configure`."""
+        started = time.monotonic()
+        if not self._attempt('configure', self.do_configure):
+            self._attempt('cleanup', self.do_cleanup)
+            return TransitionCallbackReturn.FAILURE
+        self.log.info('configured', ms=_ms_since(started), profile=self.profile.name)
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Lifecycle callback; see :meth:`do_activate`."""
+        started = time.monotonic()
+        if LifecycleNodeMixin.on_activate(self, state) != TransitionCallbackReturn.SUCCESS:
+            return TransitionCallbackReturn.FAILURE
+        self._failure = None
+        if not self._attempt('activate', self.do_activate):
+            self._attempt('deactivate', self.do_deactivate)
+            LifecycleNodeMixin.on_deactivate(self, state)
+            return TransitionCallbackReturn.FAILURE
+        self.is_active = True
+        self._report_health()
+        self.log.info('activated', ms=_ms_since(started))
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Lifecycle callback; see :meth:`do_deactivate`."""
+        self.is_active = False
+        self._failure = None
+        self._report_health()
+        done = self._attempt('deactivate', self.do_deactivate)
+        LifecycleNodeMixin.on_deactivate(self, state)
+        return TransitionCallbackReturn.SUCCESS if done else TransitionCallbackReturn.FAILURE
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Lifecycle callback; see :meth:`do_cleanup`."""
+        done = self._attempt('cleanup', self.do_cleanup)
+        return TransitionCallbackReturn.SUCCESS if done else TransitionCallbackReturn.FAILURE
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Lifecycle callback: deactivate and cleanup, as far as needed."""
+        if self.is_active:
+            self.on_deactivate(state)
+        return self.on_cleanup(state)
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Lifecycle callback: back to unconfigured, so that the loader may try again."""
+        self.is_active = False
+        self._report_health()
+        self._attempt('cleanup', self.do_cleanup)
+        return TransitionCallbackReturn.SUCCESS
+
+    def close(self) -> None:
+        """End the node: deactivate, cleanup, flush the log, close the port; idempotent."""
+        if self.is_active:
+            self.is_active = False
+            self._attempt('deactivate', self.do_deactivate)
+        self._attempt('cleanup', self.do_cleanup)
+        self.logging_client.close(1.0)
+        if self._health is not None:
+            self._health.stop()
+            self._health = None
+        self.destroy_node()
+
+    def _attempt(self, what: str, hook: Any) -> bool:
+        """Run a hook; rclpy would swallow its exception without a log line."""
+        try:
+            hook()
+        except Exception as raised:
+            error = error_of(raised)
+            self._failure = f'{what} failed: {error.message}'
+            self.log.error(self._failure, exc_info=error.code == ErrorCode.INTERNAL)
+            return False
+        return True
+
+    # Health and diagnostics -------------------------------------------------------------------
+
+    def _open_health(self, name: str) -> HealthServer:
+        server = HealthServer(PORTS[name] + int(self.setting('system.port_offset')))
+        server.start()
+        return server
+
+    def _start_reporting(self) -> None:
+        group = ReentrantCallbackGroup()
+        # The mixin would make a publisher that is mute while the node is inactive; a robot wants
+        # to see why a node is not active.
+        self._diagnostics = Node.create_publisher(
+            self, DiagnosticArray, '/diagnostics', qos.EVENTS)
+        self.create_timer(HEALTH_PERIOD_S, self._report_health, callback_group=group)
+        self.create_timer(DIAGNOSTICS_PERIOD_S, self._publish_diagnostics, callback_group=group)
+
+    def problem(self) -> str | None:
+        """Why the node is NOT_SERVING; None while it is SERVING."""
+        if self._failure is not None:
+            return self._failure
+        if not self.is_active:
+            return 'not active'
+        try:
+            return self.health_problem()
+        except Exception as error:
+            return f'health_problem failed: {error_of(error).message}'
+
+    def _report_health(self) -> None:
+        problem = self.problem()
+        if problem != self._problem and self.is_active:
+            self.log.info('serving') if problem is None else self.log.warning(problem)
+        self._problem = problem
+        if self._health is not None:
+            self._health.set(problem is None)
+
+    def _publish_diagnostics(self) -> None:
+        if not self.context.ok():
+            return
+        problem = self.problem()
+        status = DiagnosticStatus(
+            level=DiagnosticStatus.OK if problem is None else self._level(),
+            name=f'{self.get_fully_qualified_name().lstrip("/")}: {self.get_name()}',
+            message='serving' if problem is None else problem,
+            hardware_id=self.get_name(),
+            values=[KeyValue(key=k, value=v) for k, v in self._diagnostic_values().items()],
+        )
+        message = DiagnosticArray(status=[status])
+        message.header.stamp = self.get_clock().now().to_msg()
+        self._diagnostics.publish(message)
+
+    def _level(self) -> bytes:
+        failed = self._failure is not None or self.is_active
+        return DiagnosticStatus.ERROR if failed else DiagnosticStatus.WARN
+
+    def _diagnostic_values(self) -> dict[str, str]:
+        counts = {key: str(count) for key, count in self.progress.counts().items()}
+        try:
+            return {**counts, **self.diagnostics()}
+        except Exception as error:
+            return {**counts, 'diagnostics failed': error_of(error).message}
+
+    # Parameters -------------------------------------------------------------------------------
+
+    def _check_parameters(self, parameters: list[Parameter]) -> SetParametersResult:
+        problem = self.settings.problem_with(parameters)
+        return SetParametersResult(successful=problem is None, reason=problem or '')
+
+    def _apply_parameters(self, parameters: list[Parameter]) -> None:
+        for key, value in self.settings.take(parameters):
+            try:
+                self.on_setting(key, value)
+            except Exception as error:
+                self.log.error(f'setting {key} could not be applied: {error_of(error).message}')
+
+    def _autostart(self) -> None:
+        self.declare_parameter('autostart', False)
+        if self.get_parameter('autostart').value:
+            # In a thread: configure may take seconds and the executor is not spinning yet.
+            threading.Thread(target=self._bring_up, name='autostart', daemon=True).start()
+
+    def _bring_up(self) -> None:
+        if self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
+            self.trigger_activate()
+
+
+def _ms_since(started: float) -> int:
+    return round((time.monotonic() - started) * 1000)

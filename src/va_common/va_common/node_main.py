@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The life of a node's process: environment, executor, signals, exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import os
+import signal
+import sys
+import threading
+import traceback
+from typing import Any, Protocol
+
+import rclpy
+from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
+from rclpy.signals import SignalHandlerOptions
+
+from va_common import local_only
+from va_common.errors import AssistantError, ErrorCode
+
+EXIT_CLEAN = 0
+EXIT_FAILED = 1
+EXIT_CONFIGURATION = 2
+EXIT_TAKEN = 3
+
+# Transitions, services and timers may each hold one; inference runs in workers of its own.
+_EXECUTOR_THREADS = 6
+_SHUTDOWN_TIMEOUT_S = 2.0
+
+
+class RunnableNode(Protocol):
+    """What :func:`run_node` needs: a rclpy node with an idempotent ``close``."""
+
+    def close(self) -> None: ...
+
+
+def run_node(factory: Callable[[], Any]) -> int:
+    """Run one node until SIGINT or SIGTERM and return the exit code of its process.
+
+    0 after a signal, 1 after a failure, 2 for a parameter that is refused, 3 for a taken port.
+    """
+    # DDS reads this when the participant is made; a program that opens the graph sets VA_DDS=open.
+    local_only.apply(os.environ.get('VA_DDS', 'local'))
+    rclpy.init(args=sys.argv, signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        node = factory()
+    except Exception as error:
+        rclpy.try_shutdown()
+        return _report_start_failure(error)
+    return _Process(node).run()
+
+
+def _report_start_failure(error: Exception) -> int:
+    if isinstance(error, AssistantError):
+        print(error.message, file=sys.stderr)
+        return EXIT_TAKEN if error.code == ErrorCode.UNAVAILABLE else EXIT_FAILED
+    if type(error).__module__.startswith('rclpy') or isinstance(error, ValueError):
+        print(f'parameter refused: {error}', file=sys.stderr)
+        return EXIT_CONFIGURATION
+    traceback.print_exception(error)
+    return EXIT_FAILED
+
+
+class _Process:
+    """Spins the node in a thread; the main thread waits for a signal or a failure."""
+
+    def __init__(self, node: Any) -> None:
+        self._node = node
+        self._executor = MultiThreadedExecutor(_EXECUTOR_THREADS)
+        self._executor.add_node(node)
+        self._ended = threading.Event()
+        self._exit_code = EXIT_CLEAN
+
+    def run(self) -> int:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._on_signal)
+        spinner = threading.Thread(target=self._spin, name='executor', daemon=True)
+        spinner.start()
+        self._ended.wait()
+        # Closed while the executor still spins: the last log lines leave through it.
+        self._node.close()
+        self._executor.shutdown(_SHUTDOWN_TIMEOUT_S)
+        rclpy.try_shutdown()
+        spinner.join(_SHUTDOWN_TIMEOUT_S)
+        return self._exit_code
+
+    def _on_signal(self, number: int, frame: object) -> None:
+        self._ended.set()
+
+    def _spin(self) -> None:
+        try:
+            self._executor.spin()
+        except ExternalShutdownException:
+            pass  # the context was shut down: the ordinary end
+        except BaseException:
+            # An exception out of a callback: the node is in an unknown state, the loader restarts it.
+            traceback.print_exc()
+            self._exit_code = EXIT_FAILED
+        finally:
+            self._ended.set()

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Helpers for the tests of all packages: a ROS context of one's own, spinning, waiting."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+import threading
+import time
+from typing import Any
+
+import rclpy
+from rclpy.context import Context
+from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
+
+from va_common import local_only
+
+_POLL_S = 0.005
+
+
+class FakeClock:
+    """A clock that a test moves: call it for the time."""
+
+    def __init__(self, now_s: float = 1000.0) -> None:
+        self.now_s = now_s
+
+    def __call__(self) -> float:
+        return self.now_s
+
+    def advance(self, seconds: float) -> None:
+        """Move the time on."""
+        self.now_s += seconds
+
+
+@contextmanager
+def ros_context() -> Iterator[Context]:
+    """A rclpy context for one test, shut down at its end; nodes take it as ``context=``."""
+    local_only.apply()
+    context = Context()
+    rclpy.init(context=context)
+    try:
+        yield context
+    finally:
+        context.try_shutdown()
+
+
+@contextmanager
+def spin(*nodes: Any) -> Iterator[MultiThreadedExecutor]:
+    """Spin nodes of one context in a thread for the length of a ``with`` block."""
+    executor = MultiThreadedExecutor(4, context=nodes[0].context)
+    for node in nodes:
+        executor.add_node(node)
+    failures: list[BaseException] = []
+    thread = threading.Thread(target=_spin, args=(executor, failures), daemon=True)
+    thread.start()
+    try:
+        yield executor
+    finally:
+        executor.shutdown(2.0)
+        thread.join(2.0)
+    assert not failures, f'a callback raised: {failures[0]!r}'
+
+
+def _spin(executor: MultiThreadedExecutor, failures: list[BaseException]) -> None:
+    try:
+        executor.spin()
+    except ExternalShutdownException:
+        pass  # the ordinary end
+    except BaseException as error:
+        failures.append(error)
+
+
+def wait_for(predicate: Callable[[], Any], timeout_s: float, what: str) -> Any:
+    """Wait until ``predicate()`` is true and return its value.
+
+    Raises:
+        AssertionError: it did not become true in time.
+    """
+    deadline = time.monotonic() + timeout_s
+    pause = threading.Event()
+    while True:
+        value = predicate()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f'not within {timeout_s:g} s: {what}')
+        pause.wait(_POLL_S)
