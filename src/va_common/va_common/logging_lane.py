@@ -39,8 +39,8 @@ class Queue(Protocol[Item]):
 
     def __len__(self) -> int: ...
     def current(self) -> Item | None: ...
-    def done(self, item: Item, sequence: int) -> None: ...
-    def refuse(self, item: Item, error: AssistantError) -> None: ...
+    def done(self, item: Item, sequence: int) -> Callable[[], object]: ...
+    def refuse(self, item: Item, error: AssistantError) -> Callable[[], object]: ...
 
 
 class Lane(Generic[Item]):
@@ -121,24 +121,25 @@ class Lane(Generic[Item]):
             if self._queue.current() is not item or not self._counts(attempt, answer):
                 return
             self._in_flight = False
-            self._settle(item, answer)
+            afterwards = self._settle(item, answer)
             self._changed.notify_all()
+        afterwards()
         self._wake()
 
     def _counts(self, attempt: int, answer: Answer) -> bool:
         return answer.code == ErrorCode.OK or attempt == self._attempt
 
-    def _settle(self, item: Item, answer: Answer) -> None:
+    def _settle(self, item: Item, answer: Answer) -> Callable[[], object]:
         self._internal_errors += answer.code == ErrorCode.INTERNAL
         given_up = self._internal_errors >= INTERNAL_ATTEMPTS
         if answer.code == ErrorCode.OK:
             self._reset()
-            self._queue.done(item, answer.sequence)
-        elif answer.code == ErrorCode.INVALID_ARGUMENT or given_up:
+            return self._queue.done(item, answer.sequence)
+        if answer.code == ErrorCode.INVALID_ARGUMENT or given_up:
             self._reset()
-            self._queue.refuse(item, _error(answer))
-        else:
-            self._due_s = self._clock() + self._delays.next()
+            return self._queue.refuse(item, _error(answer))
+        self._due_s = self._clock() + self._delays.next()
+        return _nothing
 
     def _reset(self) -> None:
         self._deadlines.reset()
@@ -152,3 +153,7 @@ def _error(answer: Answer) -> AssistantError:
     except ValueError:
         code = ErrorCode.INTERNAL
     return AssistantError(code, answer.message)
+
+
+def _nothing() -> None:
+    """Nothing is left to do."""

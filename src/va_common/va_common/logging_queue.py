@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
 
 from va_common.errors import AssistantError, ErrorCode
 
@@ -89,14 +90,16 @@ class AppQueue:
             self._next_sequence += len(lines)
         return self._batch
 
-    def done(self, batch: AppBatch, sequence: int) -> None:
-        """The batch is in the log."""
+    def done(self, batch: AppBatch, sequence: int) -> Callable[[], object]:
+        """The batch is in the log. Returns what to call once no lock is held."""
         self._batch = None
+        return _nothing
 
-    def refuse(self, batch: AppBatch, error: AssistantError) -> None:
+    def refuse(self, batch: AppBatch, error: AssistantError) -> Callable[[], object]:
         """The logger will never take the batch: its lines count as dropped."""
         self._batch = None
         self._note_drops(len(batch.lines), batch.lines[0].stamp_s)
+        return _nothing
 
     def _note_drops(self, count: int, stamp_s: float) -> None:
         if not self._dropped:
@@ -139,13 +142,20 @@ class DialogQueue:
         """The item to deliver now."""
         return self._items[0] if self._items else None
 
-    def done(self, item: DialogItem, sequence: int) -> None:
-        """The item is on disk, as record number ``sequence``."""
+    def done(self, item: DialogItem, sequence: int) -> Callable[[], object]:
+        """The item is on disk, as record ``sequence``. Returns what to call without a lock."""
         self._items.popleft()
-        item.acknowledged.set_result(sequence)
+        return partial(item.acknowledged.set_result, sequence)
 
-    def refuse(self, item: DialogItem, error: AssistantError) -> None:
-        """The logger will never take the item."""
+    def refuse(self, item: DialogItem, error: AssistantError) -> Callable[[], object]:
+        """The logger will never take the item. Returns what to call without a lock."""
         self._items.popleft()
+        return partial(self._report, item, error)
+
+    def _report(self, item: DialogItem, error: AssistantError) -> None:
         item.acknowledged.set_exception(error)
         self._on_refused(item, error)
+
+
+def _nothing() -> None:
+    """Nothing is left to do."""

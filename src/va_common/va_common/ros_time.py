@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
+import math
+
 from builtin_interfaces.msg import Time
 
 
 def to_msg(seconds: float) -> Time:
     """Unix seconds as a message; negative times become zero."""
-    nanoseconds = max(0, round(seconds * 1e9))
-    return Time(sec=nanoseconds // 1_000_000_000, nanosec=nanoseconds % 1_000_000_000)
+    whole = math.floor(max(0.0, seconds))
+    nanoseconds = round((max(0.0, seconds) - whole) * 1e9)
+    return Time(sec=whole + nanoseconds // 10**9, nanosec=nanoseconds % 10**9)
 
 
 def to_seconds(stamp: Time) -> float:

@@ -46,7 +46,7 @@ class Setting:
         }[self.kind]
         if self.minimum is None:
             return words
-        return f'{words} from {self.minimum:g} to {self.maximum:g}'
+        return f'{words} from {self.minimum:.12g} to {self.maximum:.12g}'
 
 
 def _s(section: str, key: str, kind: Kind, default: SettingValue, description: str,
