@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-import json
 import secrets
 import threading
 import time
@@ -13,7 +12,9 @@ from typing import Any
 
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.client import Client
-from rclpy.clock import Clock, ClockType
+from rclpy.clock import Clock
+from rclpy.clock_type import ClockType
+from rclpy.exceptions import InvalidHandle
 from rclpy.node import Node
 from va_interfaces.srv import NewDialog, WriteApp, WriteDialog
 
@@ -21,7 +22,8 @@ from va_common.errors import AssistantError, ErrorCode
 from va_common.ids import new_dialog_id
 from va_common.logging_lane import Answer, Lane, Reply
 from va_common.logging_queue import (
-    AppBatch, AppLine, AppQueue, DialogItem, DialogQueue, LINE_CAPACITY, Record, RECORD_CAPACITY)
+    AppBatch, AppQueue, DialogItem, DialogQueue, LINE_CAPACITY, make_line,
+    make_record, RECORD_CAPACITY)
 from va_common.ros_time import to_msg
 
 __all__ = ['LoggingClient']
@@ -79,7 +81,7 @@ class LoggingClient:
 
     def app(self, level: str, line: str, stamp_s: float | None = None) -> None:
         """Keep one line for the application log; ``level`` DEBUG, INFO, WARNING, ERROR, FATAL."""
-        entry = AppLine(level, line, time.time() if stamp_s is None else stamp_s)
+        entry = make_line(level, line, time.time() if stamp_s is None else stamp_s)
         self._app_lane.change(lambda: self._app_queue.add(entry))
 
     def new_dialog(self, dialog_id: str = '', now_s: float | None = None) -> str:
@@ -108,11 +110,11 @@ class LoggingClient:
             refused with, which is also in the application log. It need not be looked at.
         """
         stamp_s = time.time() if stamp_s is None else stamp_s
+        record_id = record_id or self._new_record_id()
         try:
-            data_json = _to_json(data)
+            record = make_record(turn, record_id, role, text, data, stamp_s)
         except AssistantError as error:
             return self._refuse(DialogItem(dialog_id), error)
-        record = Record(turn, record_id or self._new_record_id(), role, text, data_json, stamp_s)
         return self._keep(DialogItem(dialog_id, record))
 
     @property
@@ -129,8 +131,10 @@ class LoggingClient:
         """Wait until nothing is pending; the executor must be spinning in another thread.
 
         Returns:
-            False when time ran out.
+            False when time ran out, or at once when no executor has the node.
         """
+        if self._node.executor is None:
+            return not self.pending
         deadline_s = time.monotonic() + timeout_s
         self._wake()
         emptied = self._dialog_lane.wait_empty(timeout_s)
@@ -139,12 +143,15 @@ class LoggingClient:
     def close(self, timeout_s: float) -> bool:
         """Deliver what is pending, then stop; idempotent.
 
+        Lines are not waited for when no logger is there; records are.
+
         Returns:
             False when something was still pending.
         """
         if self._closed:
             return not self.pending
-        emptied = self.flush(timeout_s)
+        worth_waiting = len(self._dialog_lane) or self._app_ready()
+        emptied = self.flush(timeout_s if worth_waiting else 0.0)
         self._closed = True
         self._timer.cancel()
         self._node.destroy_timer(self._timer)
@@ -183,7 +190,6 @@ class LoggingClient:
 
     def _wake(self) -> None:
         if not self._closed:
-            self._timer.reset()
             self._guard.trigger()
 
     def _pump(self) -> None:
@@ -194,13 +200,14 @@ class LoggingClient:
         if not self.pending:
             # Nothing to retry: an idle node is not woken four times a second.
             self._timer.cancel()
+        elif self._timer.is_canceled():
+            self._timer.reset()
 
     def _app_ready(self) -> bool:
-        return self._sink is not None or self._app_call.client.service_is_ready()
+        return self._sink is not None or self._app_call.ready()
 
     def _dialog_ready(self) -> bool:
-        return (self._open_call.client.service_is_ready()
-                and self._write_call.client.service_is_ready())
+        return self._open_call.ready() and self._write_call.ready()
 
     def _send_app(self, batch: AppBatch, reply: Reply) -> None:
         if self._sink is not None:
@@ -215,22 +222,22 @@ class LoggingClient:
         self._app_call.start(request, reply)
 
     def _send_dialog(self, item: DialogItem, reply: Reply) -> None:
-        if item.record is None:
-            self._open_call.start(NewDialog.Request(dialog_id=item.dialog_id), reply)
-            return
-        record = item.record
-        self._write_call.start(WriteDialog.Request(
-            dialog_id=item.dialog_id, turn=record.turn, record_id=record.record_id,
-            role=record.role, text=record.text, data_json=record.data_json,
-            stamp=to_msg(record.stamp_s)), reply)
+        call = self._open_call if item.record is None else self._write_call
+        call.start(_dialog_request(item), reply)
 
 
 class _Call:
     """A service client with one call at a time; a call that was given up is forgotten."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client[Any, Any]) -> None:
         self.client = client
         self._future: Any = None
+
+    def ready(self) -> bool:
+        try:
+            return bool(self.client.service_is_ready())
+        except InvalidHandle:
+            return False  # the client has just been closed
 
     def start(self, request: Any, reply: Reply) -> None:
         self.cancel()
@@ -243,16 +250,17 @@ class _Call:
             self._future = None
 
 
+def _dialog_request(item: DialogItem) -> Any:
+    if item.record is None:
+        return NewDialog.Request(dialog_id=item.dialog_id)
+    record = item.record
+    return WriteDialog.Request(
+        dialog_id=item.dialog_id, turn=record.turn, record_id=record.record_id, role=record.role,
+        text=record.text, data_json=record.data_json, stamp=to_msg(record.stamp_s))
+
+
 def _answer(future: Any) -> Answer:
     if future.exception() is not None:
         return Answer(ErrorCode.INTERNAL, f'call of the logger failed: {future.exception()}')
     response = future.result()
     return Answer(response.error_code, response.error_msg, getattr(response, 'sequence', 0))
-
-
-def _to_json(data: Mapping[str, Any] | None) -> str:
-    try:
-        return json.dumps(data, allow_nan=False, ensure_ascii=False) if data else ''
-    except (TypeError, ValueError) as error:
-        message = f'data of a dialog record: {error}; expected what JSON can carry'
-        raise AssistantError(ErrorCode.INVALID_ARGUMENT, message) from error

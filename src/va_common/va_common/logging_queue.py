@@ -4,14 +4,17 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
+import json
+from typing import Any
 
 from va_common.errors import AssistantError, ErrorCode
 
 LINE_CAPACITY = 2000
+LINE_CHARACTERS = 4000
 LINES_PER_BATCH = 100
 RECORD_CAPACITY = 20_000
 
@@ -46,6 +49,36 @@ class Record:
     data_json: str
     """A JSON object, or empty."""
     stamp_s: float
+
+
+def make_line(level: str, text: str, stamp_s: float) -> AppLine:
+    """A line that can be sent as it is: no lone surrogates, no NUL, of a bounded length."""
+    if len(text) > LINE_CHARACTERS:
+        text = f'{text[:LINE_CHARACTERS]}... ({len(text)} characters)'
+    return AppLine(level, _sendable(text), stamp_s)
+
+
+def make_record(turn: int, record_id: str, role: str, text: str,
+                data: Mapping[str, Any] | None, stamp_s: float) -> Record:
+    """A record that can be sent as it is.
+
+    Raises:
+        AssistantError: INVALID_ARGUMENT, the turn is out of range or ``data`` is not JSON.
+    """
+    if not 0 <= turn < 2**32:
+        message = f'turn {turn!r} of a dialog record: expected 0 to {2**32 - 1}'
+        raise AssistantError(ErrorCode.INVALID_ARGUMENT, message)
+    try:
+        data_json = json.dumps(dict(data), allow_nan=False) if data else ''
+    except (TypeError, ValueError) as error:
+        message = f'data of a dialog record: {error}; expected what JSON can carry'
+        raise AssistantError(ErrorCode.INVALID_ARGUMENT, message) from error
+    return Record(turn, record_id, role, _sendable(text), data_json, stamp_s)
+
+
+def _sendable(text: str) -> str:
+    """Text as a ROS string can carry it: UTF-8, and no NUL, which would end it."""
+    return text.encode('utf-8', 'replace').decode('utf-8').replace('\0', '\ufffd')
 
 
 @dataclass(frozen=True, eq=False)
