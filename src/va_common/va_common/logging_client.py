@@ -133,6 +133,8 @@ class LoggingClient:
         Returns:
             False when time ran out, or at once when no executor has the node.
         """
+        while self._sink is not None and self._app_lane.pump():
+            pass  # written directly, with or without an executor
         if self._node.executor is None:
             return not self.pending
         deadline_s = time.monotonic() + timeout_s

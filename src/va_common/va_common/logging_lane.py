@@ -85,12 +85,12 @@ class Lane(Generic[Item]):
             action()
         self._wake()
 
-    def pump(self) -> None:
-        """Send the next item if that is due."""
+    def pump(self) -> bool:
+        """Send the next item if that is due. False: nothing was due."""
         with self._changed:
             item = self._next()
             if item is None:
-                return
+                return False
             self._in_flight = True
             self._attempt += 1
             self._due_s = self._clock() + self._deadlines.next()
@@ -100,6 +100,7 @@ class Lane(Generic[Item]):
         except Exception as raised:
             error = error_of(raised)
             reply(Answer(int(error.code), error.message))
+        return True
 
     def wait_empty(self, timeout_s: float) -> bool:
         """Wait until everything is acknowledged or refused. False: time ran out."""

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whether what was written last reached the disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+import threading
+import time
+
+from va_common.errors import AssistantError, ErrorCode
+
+SLOW_WRITE_S = 5.0
+
+
+class DiskHealth:
+    """Notes how each write ended. Thread-safe.
+
+    Args:
+        on_change: told the problem when the disk begins to fail, and None when it is well again.
+        clock: steady seconds.
+    """
+
+    def __init__(self, on_change: Callable[[str | None], None] = lambda problem: None,
+                 clock: Callable[[], float] = time.monotonic) -> None:
+        self._on_change = on_change
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._problem: str | None = None
+        self._running: dict[int, float] = {}
+        self._writes = 0
+        self.failed_writes = 0
+
+    @property
+    def problem(self) -> str | None:
+        """Why the disk is not well; None when the last write reached it."""
+        with self._lock:
+            if self._problem is not None:
+                return self._problem
+            oldest_s = min(self._running.values(), default=self._clock())
+            waiting_s = self._clock() - oldest_s
+            if waiting_s > SLOW_WRITE_S:
+                return f'a write has been waiting for the disk for {waiting_s:.0f} s'
+            return None
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Surrounds a write; an AssistantError DISK out of it is the problem."""
+        with self._lock:
+            self._writes += 1
+            token = self._writes
+            self._running[token] = self._clock()
+        try:
+            yield
+        except AssistantError as error:
+            if error.code == ErrorCode.DISK:
+                self._end(token, error.message)
+            raise
+        else:
+            self._end(token, None)
+        finally:
+            with self._lock:
+                self._running.pop(token, None)
+
+    def _end(self, token: int, problem: str | None) -> None:
+        with self._lock:
+            self.failed_writes += problem is not None
+            changed = (problem is None) != (self._problem is None)
+            self._problem = problem
+        if changed:
+            self._on_change(problem)
