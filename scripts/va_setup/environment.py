@@ -10,7 +10,7 @@ import subprocess
 import sys
 
 from .console import Console
-from .errors import AGAIN, NO_NETWORK, SetupError, explain
+from .errors import explain, NO_NETWORK, SetupError
 from .host import need_space, Ros
 from .places import Places
 from .stamps import digest, file_digest
@@ -136,12 +136,11 @@ def pip_setting(places: Places, option: str) -> str:
 def check_rclpy(places: Places, ros: Ros, console: Console) -> None:
     """Refuse a Python that is not the one which the ROS 2 installation is built for."""
     script = f'. {ros.prefix}/setup.sh && exec {places.python} -c "import rclpy"'
-    code, output = console.attempt(['sh', '-c', script])
-    if code != 0:
+    if console.attempt(['sh', '-c', script])[0] != 0:
         version = f'{sys.version_info.major}.{sys.version_info.minor}'
         raise SetupError('Python', f'{version} cannot import rclpy of {ros.prefix}',
                          'the Python that this ROS 2 is built for',
-                         f'Name it: VA_PYTHON=/usr/bin/python3 ./va setup ({console.log}); {AGAIN}')
+                         f'Name it: VA_PYTHON=/usr/bin/python3 ./va setup ({console.log}).')
 
 
 def install_cuda(places: Places, console: Console) -> None:

@@ -21,7 +21,8 @@ AGAIN = 'then run ./va setup again: it goes on where it stopped.'
 
 NO_NETWORK = re.compile(
     r'dns error|name resolution|failed to lookup address|NewConnectionError|ConnectTimeout|'
-    r'Network is unreachable|Could not resolve|Temporary failure resolving|error trying to connect|'
+    r'Network is unreachable|Could not resolve|Temporary failure resolving|'
+    r'error trying to connect|'
     r'Connection (refused|reset|timed out)|ENOTFOUND|EAI_AGAIN|ENETUNREACH|ECONNREFUSED|'
     r'error sending request|operation timed out|Read timed out|ProxyError', re.IGNORECASE)
 NO_SPACE = re.compile(r'No space left on device|os error 28|ENOSPC', re.IGNORECASE)

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import fcntl
 import os
 from pathlib import Path
-import subprocess
 import sys
 
 from . import env_file, environment, host, models, system_packages, workspace

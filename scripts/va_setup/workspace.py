@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 import shutil
 
@@ -29,12 +30,14 @@ def build(places: Places, stamps: Stamps, environment: str, console: Console) ->
     """Build every package; no network is needed."""
     need_space(places.root, BUILD_MB, 'the build')
     clear_stale(places, stamps, environment)
+    make = {'MAKEFLAGS': f'-j{os.cpu_count() or 1}'}  # colcon's own -l waits on a busy machine
     colcon = (f'. "{places.env_file}" && exec colcon --log-base .va/log/colcon build'
               ' --base-paths src --build-base .va/build --install-base .va/install'
               ' --merge-install --event-handlers console_direct-'
               ' --cmake-args -DBUILD_TESTING=OFF -DCMAKE_BUILD_TYPE=Release'
               ' -DPython3_EXECUTABLE="$VIRTUAL_ENV/bin/python"')
-    console.run('building the workspace', ['sh', '-c', colcon], cwd=places.root)
+    console.run('building the workspace', ['sh', '-c', colcon], cwd=places.root,
+                env=make)
 
 
 def clear_stale(places: Places, stamps: Stamps, environment: str) -> None:

@@ -73,11 +73,11 @@ def _only_one(root: Path) -> Iterator[None]:
     """Keep two clones from fetching into the same folder at once."""
     try:
         root.mkdir(parents=True, exist_ok=True)
-        lock = open(root / '.lock', 'w', encoding='utf-8')
+        (root / '.lock').touch()
     except OSError as error:
         raise FetchError('models', f'{root}: {error.strerror}', 'a folder to write to',
                          'Name another one: VA_MODELS_DIR=/path ./va models') from error
-    with lock:
+    with open(root / '.lock', encoding='utf-8') as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
