@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Microphone → echo canceller → 80 ms chunks, buffer and voice detector. Plain logic."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+
+from va_common.audio_io import TimedBuffer
+from va_stt.blocks import Block, GapFiller, Int16, Reblock
+from va_stt.echo_canceller import EchoCanceller
+from va_stt.far_end import FarEnd
+from va_stt.level_meter import LevelMeter
+from va_stt.vad_finalize import VadFrame
+
+BLOCK = 320
+CHUNK = 1280
+FRAME = 512
+REFERENCE_WAIT_S = 0.1
+"""How long a block waits for a reference that is late."""
+ECHO_S = 0.5
+"""How long after the speaker fell silent its echo may still be there."""
+PLAYING_S = 0.1
+LEVEL_PULL = 0.15
+ERLE_PULL = 0.02
+
+
+class VoiceDetector(Protocol):
+    """Voice probability of successive frames."""
+
+    def probability(self, frame: Int16) -> float:
+        """0 to 1 for a frame (512,) int16."""
+        ...
+
+    def reset(self) -> None:
+        """Forget what was heard."""
+        ...
+
+
+class CapturePipeline:
+    """Takes blocks of the microphone in order, gives chunks and voice frames.
+
+    Not thread-safe: the audio thread owns it.
+
+    Args:
+        far_end: what the speaker plays.
+        canceller: takes its echo out.
+        detector: voice activity.
+        buffer: gets the clean sound, for transcription.
+        on_chunk: gets it in chunks of 80 ms.
+        on_frame: gets each voice frame.
+    """
+
+    def __init__(self, far_end: FarEnd, canceller: EchoCanceller, detector: VoiceDetector,
+                 buffer: TimedBuffer, on_chunk: Callable[[Block], None],
+                 on_frame: Callable[[VadFrame], None]) -> None:
+        self._far_end = far_end
+        self._canceller = canceller
+        self._detector = detector
+        self._buffer = buffer
+        self._on_chunk = on_chunk
+        self._on_frame = on_frame
+        self.meter = LevelMeter()
+        self.gaps = GapFiller()
+        self._waiting: deque[Block] = deque()
+        self._blocks = Reblock(BLOCK)
+        self._chunks = Reblock(CHUNK)
+        self._frames = Reblock(FRAME)
+        self._near_power = self._clean_power = 1.0
+        self.erle_db = 0.0
+        """Echo return loss enhancement while the speaker last played, in dB."""
+
+    def feed(self, block: Block) -> None:
+        """Take the next block of the microphone, any length, int16, 16 kHz."""
+        self.meter.feed(block)
+        self._waiting.extend(self._blocks.feed(self.gaps.feed(block)))
+        newest_s = block.end_s
+        while self._waiting:
+            first = self._waiting[0]
+            if not self._far_end.covers(first.end_s) \
+                    and newest_s - first.end_s < REFERENCE_WAIT_S:
+                return
+            self._waiting.popleft()
+            self._process(first)
+
+    def restart(self) -> None:
+        """The microphone was opened again: what came before is not continued."""
+        self._waiting.clear()
+        for part in (self._blocks, self._chunks, self._frames):
+            part.clear()
+        self.gaps.reset()
+        self._canceller.reset()
+        self._detector.reset()
+
+    def _process(self, block: Block) -> None:
+        far = self._far_end.read(block.start_s, len(block.samples))
+        clean = Block(self._canceller.process(block.samples, far), block.start_s)
+        self._measure(block, clean)
+        for chunk in self._chunks.feed(clean):
+            self._buffer.append(chunk.samples, chunk.start_s)
+            self._on_chunk(chunk)
+        for frame in self._frames.feed(clean):
+            self._on_frame(self._judge(frame))
+
+    def _judge(self, frame: Block) -> VadFrame:
+        echo = self._far_end.loud_since(frame.end_s, ECHO_S)
+        return VadFrame(frame.start_s, frame.end_s, self._detector.probability(frame.samples),
+                        echo, self._suppression_db() if echo else 0.0)
+
+    def _measure(self, near: Block, clean: Block) -> None:
+        self._near_power += LEVEL_PULL * (_power(near.samples) - self._near_power)
+        self._clean_power += LEVEL_PULL * (_power(clean.samples) - self._clean_power)
+        if self._far_end.loud_since(near.end_s, PLAYING_S):
+            self.erle_db += ERLE_PULL * (self._suppression_db() - self.erle_db)
+
+    def _suppression_db(self) -> float:
+        return float(10.0 * np.log10((self._near_power + 1.0) / (self._clean_power + 1.0)))
+
+    def diagnostics(self) -> dict[str, str]:
+        """Values for /diagnostics."""
+        return {
+            'level_dbfs': f'{self.meter.level_dbfs:.0f}',
+            'clipped_samples': str(self.meter.clipped_samples),
+            'warnings': '; '.join(self.meter.warnings()),
+            'gaps': str(self.gaps.gaps),
+            'lost_s': f'{self.gaps.lost_s:.2f}',
+            'late_reference_chunks': str(self._far_end.late_chunks),
+            'erle_db': f'{self.erle_db:.0f}',
+        }
+
+
+def _power(samples: Int16) -> float:
+    return float(np.mean(np.square(samples.astype(np.float32))))

@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the speaker plays, kept by play time, so that AEC3 gets it aligned with the microphone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+import threading
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+RATE = 16000
+LEAD_S = 0.04
+"""How far the reference runs ahead of the microphone.
+
+Reported latencies are off by some milliseconds; AEC3 can cancel an echo that comes after its
+reference, never one that comes before it."""
+KEEP_S = 3.0
+JITTER_S = 0.03
+"""A chunk that begins within this of the end of the last one continues it without a seam."""
+PULL = 0.1
+SLIP_SAMPLES = 32
+"""A read position that is off by more than this (2 ms) jumps; below it glides."""
+GLIDE = 0.02
+AFTERGLOW_S = 0.2
+LOUD = 100.0
+"""RMS of int16 samples (-50 dBFS) from which the reference counts as sound."""
+
+Int16 = NDArray[np.int16]
+Float32 = NDArray[np.float32]
+
+
+@dataclass
+class _Stretch:
+    """Samples played without a gap; ``origin_s`` is the play time of sample 0."""
+
+    origin_s: float
+    samples: Float32
+
+    @property
+    def end_s(self) -> float:
+        return self.origin_s + len(self.samples) / RATE
+
+
+class FarEnd:
+    """Buffer of reference chunks by play time. Thread-safe.
+
+    Stamps of successive chunks jitter and drift (the speaker has a clock of its own). Chunks
+    that follow each other are joined into one stretch whose origin is pulled slowly towards
+    their stamps, and reading glides along the stretch with fractional steps (cubic
+    interpolation), so neither jitter nor drift makes a click that AEC3 would have to relearn.
+    """
+
+    def __init__(self, lead_s: float = LEAD_S) -> None:
+        self._lead_s = lead_s
+        self._lock = threading.Lock()
+        self._stretches: list[_Stretch] = []
+        self._cursor: float | None = None
+        self._cursor_stretch: _Stretch | None = None
+        self._read_s = 0.0
+        self._loud_s = 0.0
+        self.late_chunks = 0
+        """Chunks whose play time had been read already, in whole or in part."""
+
+    def add(self, samples: Int16, start_s: float) -> None:
+        """Store a chunk.
+
+        Args:
+            samples: shape (n,), int16, 16 kHz.
+            start_s: play time of the first sample, Unix seconds.
+        """
+        sound = samples.astype(np.float32)
+        with self._lock:
+            if start_s < self._read_s:
+                self.late_chunks += 1
+            last = self._stretches[-1] if self._stretches else None
+            if last is not None and abs(start_s - last.end_s) <= JITTER_S:
+                last.origin_s += PULL * (start_s - last.end_s)
+                last.samples = np.concatenate([last.samples, sound])
+            else:
+                self._cut_after(start_s)
+                self._stretches.append(_Stretch(start_s, sound))
+            self._forget_before(self._stretches[-1].end_s - 4 * KEEP_S)
+
+    def read(self, start_s: float, count: int) -> Int16:
+        """What played while a block of the microphone was captured, ahead by the lead.
+
+        Args:
+            start_s: capture time of the block's first sample, Unix seconds.
+            count: samples wanted.
+
+        Returns:
+            Shape (count,), int16; silence where nothing is known to have played.
+        """
+        with self._lock:
+            at_s = start_s + self._lead_s
+            self._read_s = at_s + count / RATE
+            sound = self._glide(at_s, count)
+            self._forget_before(at_s - KEEP_S)
+            if float(np.sqrt(np.mean(np.square(sound)))) > LOUD:
+                self._loud_s = start_s + count / RATE
+        return np.clip(np.rint(sound), -32768, 32767).astype(np.int16)
+
+    def covers(self, end_s: float) -> bool:
+        """Whether the reference of a block that ends at ``end_s`` is complete.
+
+        True too when nothing plays: the last chunk ended a while before.
+        """
+        with self._lock:
+            if not self._stretches:
+                return True
+            known_s = self._stretches[-1].end_s
+            wanted_s = end_s + self._lead_s
+            return known_s >= wanted_s or known_s < wanted_s - AFTERGLOW_S
+
+    def loud_since(self, at_s: float, within_s: float) -> bool:
+        """Whether the reference had sound in the ``within_s`` before ``at_s``."""
+        with self._lock:
+            return self._loud_s > 0.0 and at_s - self._loud_s <= within_s
+
+    def clear(self) -> None:
+        """Forget everything."""
+        with self._lock:
+            self._stretches.clear()
+            self._cursor = self._cursor_stretch = None
+            self._read_s = self._loud_s = 0.0
+
+    def _cut_after(self, start_s: float) -> None:
+        """Drop what was announced for ``start_s`` and later: a newer chunk says otherwise."""
+        kept = []
+        for stretch in self._stretches:
+            count = round((start_s - stretch.origin_s) * RATE)
+            if count > 0:
+                stretch.samples = stretch.samples[:count]
+                kept.append(stretch)
+        self._stretches = kept
+
+    def _forget_before(self, limit_s: float) -> None:
+        self._stretches = [s for s in self._stretches if s.end_s >= limit_s]
+        for stretch in self._stretches:
+            count = int((limit_s - stretch.origin_s) * RATE)
+            if count > RATE:
+                stretch.samples = stretch.samples[count:]
+                stretch.origin_s += count / RATE
+                if stretch is self._cursor_stretch and self._cursor is not None:
+                    self._cursor -= count
+
+    def _glide(self, at_s: float, count: int) -> Float32:
+        stretch = next((s for s in self._stretches
+                        if s.origin_s - count / RATE < at_s < s.end_s), None)
+        if stretch is None:
+            self._cursor = self._cursor_stretch = None
+            return np.zeros(count, np.float32)
+        wanted = (at_s - stretch.origin_s) * RATE
+        if self._cursor is None or self._cursor_stretch is not stretch \
+                or abs(wanted - self._cursor) > SLIP_SAMPLES:
+            self._cursor, self._cursor_stretch = float(round(wanted)), stretch
+        step = 1.0 + GLIDE * (wanted - self._cursor) / count
+        positions = self._cursor + step * np.arange(count, dtype=np.float64)
+        self._cursor += step * count
+        return interpolate(stretch.samples, positions)
+
+
+def interpolate(samples: Float32, positions: NDArray[np.floating[Any]]) -> Float32:
+    """Samples at fractional positions: Catmull-Rom cubic, zero outside.
+
+    Args:
+        samples: shape (n,), float32.
+        positions: shape (m,), in samples, any range.
+
+    Returns:
+        Shape (m,), float32. Whole positions give the samples themselves.
+    """
+    whole = np.floor(positions).astype(np.int64)
+    t = (positions - whole).astype(np.float32)
+    padded = np.pad(samples, (2, 3))
+    index = np.clip(whole + 2, 1, len(padded) - 3)
+    outside = (whole < -1) | (whole > len(samples))
+    p0, p1, p2, p3 = (padded[index + k] for k in (-1, 0, 1, 2))
+    value = p1 + 0.5 * t * (p2 - p0 + t * (2 * p0 - 5 * p1 + 4 * p2 - p3
+                                           + t * (3 * (p1 - p2) + p3 - p0)))
+    value[outside] = 0.0
+    return np.asarray(value, np.float32)

@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The one owner of the microphone: PortAudio through sounddevice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+import queue
+import time
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from va_common.audio_io import find_device, StreamResampler, to_mono
+from va_common.errors import AssistantError, ErrorCode
+from va_stt.blocks import Block, RATE
+from va_stt.capture_clock import CaptureClock
+
+BLOCK_S = 0.02
+QUEUE_BLOCKS = 150
+MAX_CHANNELS = 8
+STALL_S = 2.0
+MAX_LATENCY_S = 5.0
+
+
+@dataclass(frozen=True)
+class StreamFormat:
+    """What a device agreed to."""
+
+    device: int
+    name: str
+    rate: int
+    channels: int
+
+
+def load_sounddevice() -> Any:
+    """The module.
+
+    Raises:
+        AssistantError: UNAVAILABLE when PortAudio is not installed.
+    """
+    try:
+        import sounddevice
+    except (ImportError, OSError) as error:
+        message = f'PortAudio cannot be used ({error}): install libportaudio2'
+        raise AssistantError(ErrorCode.UNAVAILABLE, message) from error
+    return sounddevice
+
+
+def refresh_devices() -> None:
+    """Let PortAudio list the devices anew: it does so only when it starts.
+
+    No stream of this process may be open.
+    """
+    sounddevice = load_sounddevice()
+    sounddevice._terminate()
+    sounddevice._initialize()
+
+
+def choose_format(name: str, rate: int) -> StreamFormat:
+    """Find a rate and a channel count that the device takes.
+
+    The rate asked for is tried first, then the device's own; one channel first, then all.
+
+    Raises:
+        AssistantError: DEVICE_FAILED: not found, or it takes none of them (busy, for example).
+    """
+    sounddevice = load_sounddevice()
+    device = find_device(name, 'input')
+    about = sounddevice.query_devices(device)
+    channels = max(1, min(int(about['max_input_channels']), MAX_CHANNELS))
+    refusal = ''
+    for some_rate in dict.fromkeys((rate, int(about['default_samplerate']))):
+        for count in dict.fromkeys((1, channels)):
+            try:
+                sounddevice.check_input_settings(
+                    device=device, channels=count, dtype='int16', samplerate=some_rate)
+            except sounddevice.PortAudioError as error:
+                refusal = str(error)
+                continue
+            return StreamFormat(device, str(about['name']), some_rate, count)
+    message = (f'microphone {about["name"]!r}: neither {rate} Hz nor its own '
+               f'{about["default_samplerate"]:g} Hz can be used ({refusal})')
+    raise AssistantError(ErrorCode.DEVICE_FAILED, message)
+
+
+class Microphone:
+    """An input device as an :class:`~va_stt.audio_source.AudioSource`.
+
+    PortAudio's callback copies the block into a bounded queue and does nothing else; mixing to
+    mono and resampling happen in :meth:`read`, in the thread of the reader.
+
+    Args:
+        name: part of the device's name; empty: the default device.
+        rate: samples per second to ask for.
+    """
+
+    def __init__(self, name: str, rate: int) -> None:
+        self._name = name
+        self._rate = rate
+        self._stream: Any = None
+        self._format: StreamFormat | None = None
+        self._queue: queue.Queue[tuple[bytes, float]] = queue.Queue(QUEUE_BLOCKS)
+        self._heard_at = 0.0
+        self.missed_blocks = 0
+        self.overflows = 0
+
+    def open(self) -> None:
+        """Find the device, agree on a format and open it, without starting it.
+
+        Raises:
+            AssistantError: DEVICE_FAILED or UNAVAILABLE.
+        """
+        self.close()
+        refresh_devices()
+        chosen = choose_format(self._name, self._rate)
+        sounddevice = load_sounddevice()
+        try:
+            self._stream = sounddevice.RawInputStream(
+                device=chosen.device, samplerate=chosen.rate, channels=chosen.channels,
+                dtype='int16', blocksize=round(chosen.rate * BLOCK_S), callback=self._on_block)
+        except sounddevice.PortAudioError as error:
+            raise self._failure('cannot be opened', chosen.name, error) from error
+        self._format = chosen
+        self._converter = _Converter(chosen)
+
+    def start(self) -> None:
+        """Start the stream.
+
+        Raises:
+            AssistantError: DEVICE_FAILED.
+        """
+        if self._stream is None or self._format is None:
+            raise AssistantError(ErrorCode.DEVICE_FAILED, 'the microphone is not open')
+        self._drain()
+        self._converter.reset()
+        self._heard_at = time.monotonic()
+        try:
+            self._stream.start()
+        except load_sounddevice().PortAudioError as error:
+            raise self._failure('cannot be started', self._format.name, error) from error
+
+    def read(self, timeout_s: float) -> Block | None:
+        """The next block; None when none came in time.
+
+        Raises:
+            AssistantError: DEVICE_FAILED when the stream ended or gives nothing for ``STALL_S``.
+        """
+        try:
+            data, start_s = self._queue.get(timeout=timeout_s)
+        except queue.Empty:
+            self._raise_if_lost()
+            return None
+        return self._converter.convert(data, start_s)
+
+    def stop(self) -> None:
+        """Stop the stream; idempotent."""
+        if self._stream is not None and self._stream.active:
+            self._stream.abort(ignore_errors=True)
+
+    def close(self) -> None:
+        """Close the device; idempotent."""
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            stream.close(ignore_errors=True)
+
+    def diagnostics(self) -> dict[str, str]:
+        """Values for /diagnostics."""
+        chosen = self._format
+        about = f'{chosen.name}, {chosen.rate} Hz, {chosen.channels} ch' if chosen else 'none'
+        return {'microphone': about, 'missed_blocks': str(self.missed_blocks),
+                'overflows': str(self.overflows)}
+
+    def _on_block(self, data: Any, frames: int, times: Any, status: Any) -> None:
+        """Run in PortAudio's thread: stamp, copy, queue."""
+        now_s = time.time()
+        self._heard_at = time.monotonic()
+        if status.input_overflow:
+            self.overflows += 1
+        latency_s = times.currentTime - times.inputBufferAdcTime
+        if times.inputBufferAdcTime <= 0.0 or not 0.0 <= latency_s < MAX_LATENCY_S:
+            latency_s = frames / self._stream_rate()  # the host API does not tell
+        try:
+            self._queue.put_nowait((bytes(data), now_s - latency_s))
+        except queue.Full:
+            self.missed_blocks += 1
+
+    def _stream_rate(self) -> int:
+        return self._format.rate if self._format is not None else self._rate
+
+    def _raise_if_lost(self) -> None:
+        if self._stream is None:
+            raise AssistantError(ErrorCode.DEVICE_FAILED, 'the microphone is closed')
+        name = self._format.name if self._format is not None else self._name
+        if not self._stream.active:
+            message = f'microphone {name!r}: the stream ended, was it unplugged?'
+            raise AssistantError(ErrorCode.DEVICE_FAILED, message)
+        silent_s = time.monotonic() - self._heard_at
+        if silent_s > STALL_S:
+            message = f'microphone {name!r}: no sound for {silent_s:.1f} s, the stream is stalled'
+            raise AssistantError(ErrorCode.DEVICE_FAILED, message)
+
+    def _drain(self) -> None:
+        while True:
+            try:
+                self._queue.get_nowait()
+            except queue.Empty:
+                return
+
+    def _failure(self, what: str, name: str, error: Exception) -> AssistantError:
+        return AssistantError(ErrorCode.DEVICE_FAILED, f'microphone {name!r} {what}: {error}')
+
+
+class _Converter:
+    """Raw blocks of a device to mono 16 kHz blocks with smooth times."""
+
+    def __init__(self, chosen: StreamFormat) -> None:
+        self._format = chosen
+        self.reset()
+
+    def reset(self) -> None:
+        self._clock = CaptureClock(self._format.rate)
+        self._resampler = StreamResampler(self._format.rate, RATE, 'int16')
+        self._taken = 0
+        self._given = 0
+
+    def convert(self, data: bytes, reported_s: float) -> Block:
+        frames: NDArray[np.int16] = np.frombuffer(data, np.int16)
+        mono = to_mono(frames.reshape(-1, self._format.channels))
+        start_s = self._clock.stamp(reported_s, len(mono))
+        # The resampler still holds sound of earlier blocks; its output begins there.
+        held_s = self._taken / self._format.rate - self._given / RATE
+        samples = self._resampler.process(mono)
+        self._taken += len(mono)
+        self._given += len(samples)
+        return Block(samples, start_s - held_s)

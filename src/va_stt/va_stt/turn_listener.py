@@ -1,0 +1,263 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One turn: waits for speech, follows it, works ahead in its pauses, decides its end.
+
+Plain logic: voice frames and results go in, events and requests come out. Time is the time of
+the audio. A pause of ``early_s`` has the text made ahead (PARTIAL); speech after it makes
+revision + 1, so that the text for the FINAL is usually there when the endpoint is decided.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from va_common.errors import AssistantError, ErrorCode
+from va_common.ids import TurnKey
+from va_stt.speech_evidence import invented
+from va_stt.turn_events import (
+    Action,
+    JudgeRequest,
+    Kind,
+    Outcome,
+    TranscribeRequest,
+    TurnEvent,
+)
+from va_stt.vad_finalize import Endpointing, Onset, Pause, VadFrame, VoicedFrames
+from va_stt.wake_phrase import cut_wake_phrase
+from va_stt.whisper_cuda import Transcription
+
+PRE_ROLL_S = 0.3
+"""Sound before the first voiced frame that is transcribed too: soft consonants."""
+WORD_TAIL_S = 0.1
+"""The wake word's last sound lasts a little beyond the end that kwd reports."""
+WAKE_WORD_S = 1.5
+"""How far back the wake word begins, when the speech is joined to it."""
+JOINED_S = 0.3
+"""Speech this close to the wake word is transcribed together with it."""
+TEXT_TIMEOUT_S = 20.0
+
+
+@dataclass(frozen=True)
+class TurnRequest:
+    """What to listen for."""
+
+    key: TurnKey
+    listen_from_s: float
+    """Sound from here on counts, Unix seconds."""
+    wake_phrase: str = ''
+    """Cut from the text; empty: no wake word came before."""
+    no_speech_timeout_s: float = 8.0
+    max_utterance_s: float = 30.0
+    vad_threshold: float = 0.5
+    partials: bool = True
+    endpointing: Endpointing = Endpointing()
+
+
+class _State(Enum):
+    WAITING = 'waiting'
+    SPEAKING = 'speaking'
+    PAUSED = 'paused'
+    ENDED = 'ended'     # the endpoint is decided, the text is not there yet
+    DONE = 'done'
+
+
+class TurnListener:
+    """Listens for one turn. Not thread-safe: :class:`~va_stt.listening.Listening` locks."""
+
+    def __init__(self, request: TurnRequest) -> None:
+        self._request = request
+        self._revision = request.key.revision
+        self._state = _State.WAITING
+        self._voiced_frames = VoicedFrames(request.vad_threshold)
+        tail_s = WORD_TAIL_S if request.wake_phrase else 0.0
+        self._count_from_s = request.listen_from_s + tail_s
+        self._onset = Onset(self._count_from_s)
+        self._first_speech = True
+        self._announced = False
+        self._text: Transcription | None = None
+        self._pause = Pause(0.0)
+        self._now_s = request.listen_from_s
+        self._forget_speech()
+
+    @property
+    def key(self) -> TurnKey:
+        """The turn, with the present revision."""
+        return replace(self._request.key, revision=self._revision)
+
+    @property
+    def done(self) -> bool:
+        """Whether FINAL has been given."""
+        return self._state is _State.DONE
+
+    def wants(self, revision: int) -> bool:
+        """Whether a result for this revision is still of use."""
+        return not self.done and revision == self._revision
+
+    def on_frame(self, frame: VadFrame) -> list[Action]:
+        """Take the next 32 ms."""
+        self._now_s = frame.end_s
+        voiced = self._voiced_frames.judge(frame)
+        if self._state is _State.WAITING:
+            return self._wait(frame, voiced)
+        if self._state is _State.SPEAKING:
+            return self._follow(frame, voiced)
+        if self._state is _State.PAUSED:
+            return self._rest(frame, voiced)
+        if self._state is _State.ENDED and frame.end_s - self._endpoint_s > TEXT_TIMEOUT_S:
+            return self.fail(AssistantError(
+                ErrorCode.TIMEOUT, f'no transcription within {TEXT_TIMEOUT_S:g} s'))
+        return []
+
+    def on_text(self, revision: int, heard: Transcription) -> list[Action]:
+        """Take what was transcribed for a revision."""
+        if not self.wants(revision) or self._state not in (_State.PAUSED, _State.ENDED):
+            return []
+        text = ''
+        if invented(heard, self._voiced_s) is None:
+            text = cut_wake_phrase(heard.text, self._request.wake_phrase)
+        if not text:
+            return self._nothing_said()
+        self._text = replace(heard, text=text)
+        if self._state is _State.ENDED:
+            return [self._final_speech()]
+        return [self._event(Kind.PARTIAL)] if self._request.partials else []
+
+    def on_judgement(self, revision: int, probability: float) -> list[Action]:
+        """Take how complete the sentence of a revision is, 0 to 1."""
+        if not self.wants(revision) or self._state is not _State.PAUSED or self._pause.resuming:
+            return []
+        if probability < self._request.endpointing.complete:
+            return []
+        return self._end('smart')
+
+    def stop(self, reason: str = 'stop') -> list[Action]:
+        """Give up: FINAL with OUTCOME_STOPPED."""
+        return self._finish(Outcome.STOPPED, endpoint_reason=reason)
+
+    def fail(self, error: AssistantError) -> list[Action]:
+        """Give up: FINAL with OUTCOME_FAILED."""
+        return self._finish(Outcome.FAILED, error_code=int(error.code), error_msg=error.message)
+
+    # Waiting ----------------------------------------------------------------------------------
+
+    def _forget_speech(self) -> None:
+        self._speech_start_s = 0.0
+        self._audio_from_s = 0.0
+        self._voiced_end_s = 0.0
+        self._voiced_s = 0.0
+        self._endpoint_s = 0.0
+        self._endpoint_reason = ''
+        self._text = None
+
+    def _wait(self, frame: VadFrame, voiced: bool) -> list[Action]:
+        if self._onset.feed(frame, voiced):
+            return self._begin(frame)
+        waited_s = frame.end_s - self._request.listen_from_s
+        if waited_s >= self._request.no_speech_timeout_s and not self._onset.in_progress:
+            return self._finish(Outcome.NO_SPEECH)
+        return []
+
+    def _begin(self, frame: VadFrame) -> list[Action]:
+        run_start_s = self._onset.run_start_s
+        assert run_start_s is not None
+        self._speech_start_s = max(run_start_s, self._count_from_s)
+        self._audio_from_s = run_start_s - PRE_ROLL_S
+        if self._joined():
+            self._audio_from_s = self._request.listen_from_s - WAKE_WORD_S
+        self._voiced_end_s = frame.end_s
+        self._voiced_s = frame.end_s - run_start_s
+        self._state = _State.SPEAKING
+        if self._announced:
+            return []
+        self._announced = True
+        return [TurnEvent(self.key, Kind.STARTED, speech_start_s=self._speech_start_s)]
+
+    def _joined(self) -> bool:
+        """Whether the speech runs on from the wake word: then both are transcribed."""
+        return bool(self._request.wake_phrase) and self._first_speech \
+            and self._onset.joined_to(self._count_from_s, JOINED_S)
+
+    # Speaking and pausing ---------------------------------------------------------------------
+
+    def _follow(self, frame: VadFrame, voiced: bool) -> list[Action]:
+        if voiced:
+            self._voiced_end_s = frame.end_s
+            self._voiced_s += frame.end_s - frame.start_s
+        if frame.end_s - self._speech_start_s >= self._request.max_utterance_s:
+            return [self._transcribe(), *self._end('max_length')]
+        if frame.end_s - self._voiced_end_s < self._early_s():
+            return []
+        self._state = _State.PAUSED
+        self._pause = Pause(self._voiced_end_s)
+        self._pause.feed(frame, voiced)
+        return [self._transcribe(), *self._check_pause()]
+
+    def _early_s(self) -> float:
+        return min(self._request.endpointing.early_s, self._request.endpointing.silence_s)
+
+    def _rest(self, frame: VadFrame, voiced: bool) -> list[Action]:
+        if self._pause.feed(frame, voiced):
+            return self._go_on(frame)
+        if self._pause.resuming:
+            return []
+        return self._check_pause()
+
+    def _go_on(self, frame: VadFrame) -> list[Action]:
+        self._revision += 1
+        self._text = None
+        self._state = _State.SPEAKING
+        self._voiced_end_s = frame.end_s
+        return []
+
+    def _check_pause(self) -> list[Action]:
+        if self._pause.silence_s >= self._request.endpointing.silence_s:
+            return self._end('silence')
+        if self._pause.check_due(self._request.endpointing):
+            return [JudgeRequest(self._revision, self._audio_from_s, self._now_s)]
+        return []
+
+    def _transcribe(self) -> TranscribeRequest:
+        return TranscribeRequest(self._revision, self._audio_from_s, self._now_s, self._voiced_s)
+
+    # Ending -----------------------------------------------------------------------------------
+
+    def _end(self, reason: str) -> list[Action]:
+        self._state = _State.ENDED
+        self._endpoint_s = self._now_s
+        self._endpoint_reason = reason
+        return [self._final_speech()] if self._text is not None else []
+
+    def _nothing_said(self) -> list[Action]:
+        """It was noise, or the wake phrase alone: wait on, if there is time left."""
+        waited_s = self._now_s - self._request.listen_from_s
+        if self._state is _State.ENDED and waited_s >= self._request.no_speech_timeout_s:
+            return self._finish(Outcome.NO_SPEECH)
+        self._revision += 1
+        self._state = _State.WAITING
+        self._first_speech = False
+        self._count_from_s = self._voiced_end_s
+        self._onset = Onset(self._count_from_s)
+        self._forget_speech()
+        return []
+
+    def _final_speech(self) -> TurnEvent:
+        self._state = _State.DONE
+        return self._event(Kind.FINAL)
+
+    def _finish(self, outcome: Outcome, endpoint_reason: str = '', error_code: int = 0,
+                error_msg: str = '') -> list[Action]:
+        if self.done:
+            return []
+        self._state = _State.DONE
+        return [TurnEvent(
+            self.key, Kind.FINAL, outcome, speech_start_s=self._speech_start_s,
+            speech_end_s=self._voiced_end_s, endpoint_s=self._now_s,
+            endpoint_reason=endpoint_reason or 'silence', error_code=error_code,
+            error_msg=error_msg)]
+
+    def _event(self, kind: Kind) -> TurnEvent:
+        assert self._text is not None
+        return TurnEvent(
+            self.key, kind, Outcome.SPEECH, self._text.text, self._text.language,
+            self._text.confidence, self._speech_start_s, self._voiced_end_s, self._endpoint_s,
+            self._endpoint_reason)

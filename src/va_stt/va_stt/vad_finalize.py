@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From voice probabilities to speech and its end, counted in seconds of audio, not of a clock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+ONSET_S = 0.12
+"""Voice that starts a turn: a short "no" has 0.2 s, a click or a cough's attack less."""
+ECHO_ONSET_S = 0.28
+"""The same while the assistant itself speaks: what AEC3 leaves over comes in shorter bursts."""
+ECHO_THRESHOLD = 0.85
+ECHO_SUPPRESSION_DB = 20.0
+"""A frame of which the echo canceller took more than this was echo, whatever remains."""
+RESUME_S = 0.09
+"""Voice after a pause that means the user goes on."""
+BREAK_S = 0.1
+"""Silence that ends a run of voice before it has become speech."""
+HYSTERESIS = 0.15
+
+
+@dataclass(frozen=True)
+class VadFrame:
+    """32 ms of the microphone, as judged."""
+
+    start_s: float
+    """Unix seconds."""
+    end_s: float
+    probability: float
+    """0 to 1: voice."""
+    echo: bool = False
+    """Whether the speaker played within the last moments."""
+    suppression_db: float = 0.0
+    """How much quieter the echo canceller made the frame."""
+
+
+class VoicedFrames:
+    """Decides frame by frame what is voice: a threshold with hysteresis, harder during echo."""
+
+    def __init__(self, threshold: float) -> None:
+        self.threshold = threshold
+        self._voiced = False
+
+    def judge(self, frame: VadFrame) -> bool:
+        """Whether the frame is voice of a person in the room."""
+        threshold = self.threshold
+        if frame.echo:
+            threshold = max(threshold, ECHO_THRESHOLD)
+            if frame.suppression_db > ECHO_SUPPRESSION_DB:
+                threshold = 1.1
+        if self._voiced:
+            threshold -= HYSTERESIS
+        self._voiced = frame.probability >= threshold
+        return self._voiced
+
+
+class Onset:
+    """Finds where speech begins: enough voice after ``count_from_s``, with no longer break.
+
+    Args:
+        count_from_s: voice before this belongs to something else (the wake word), but a run of
+            voice that reaches across it is remembered as begun there.
+    """
+
+    def __init__(self, count_from_s: float) -> None:
+        self._count_from_s = count_from_s
+        self.previous_end_s = 0.0
+        """Where the run of voice before the present one ended; 0: there was none."""
+        self._clear()
+
+    def _clear(self) -> None:
+        self.run_start_s: float | None = None
+        """Where the present run of voice began, however early."""
+        self.voiced_s = 0.0
+        """How much of it counts."""
+        self.voiced_end_s = 0.0
+        self._echo = False
+
+    def joined_to(self, end_s: float, within_s: float) -> bool:
+        """Whether the present run follows what ended about ``end_s`` within ``within_s``."""
+        if self.run_start_s is None:
+            return False
+        return self.run_start_s < end_s or (
+            self.previous_end_s > 0.0 and self.run_start_s - self.previous_end_s < within_s)
+
+    @property
+    def in_progress(self) -> bool:
+        """Whether voice that counts has begun, but not enough yet."""
+        return self.voiced_s > 0.0
+
+    def feed(self, frame: VadFrame, voiced: bool) -> bool:
+        """Take a frame; True: speech began at ``run_start_s``."""
+        if voiced:
+            if self.run_start_s is None:
+                self.run_start_s = frame.start_s
+            if frame.start_s >= self._count_from_s:
+                self.voiced_s += frame.end_s - frame.start_s
+                self._echo |= frame.echo
+            self.voiced_end_s = frame.end_s
+        elif self.run_start_s is not None and frame.end_s - self.voiced_end_s > BREAK_S:
+            self.previous_end_s = self.voiced_end_s
+            self._clear()
+        return self.voiced_s >= (ECHO_ONSET_S if self._echo else ONSET_S)
+
+
+@dataclass(frozen=True)
+class Endpointing:
+    """When a turn ends."""
+
+    silence_s: float = 2.0
+    """Silence that ends it in any case."""
+    smart: bool = False
+    """Whether a complete sentence ends it earlier."""
+    early_s: float = 0.3
+    """Silence after which the turn is worked on ahead of its end."""
+    checks_s: tuple[float, ...] = (0.3, 0.6, 1.0, 1.5)
+    """Silences at which completeness is judged."""
+    complete: float = 0.5
+    """Probability from which a sentence counts as complete."""
+
+
+class Pause:
+    """The silence after speech: how long it is, whether the user went on, what is due.
+
+    Args:
+        since_s: end of the last voiced frame, Unix seconds.
+    """
+
+    def __init__(self, since_s: float) -> None:
+        self.since_s = since_s
+        self.silence_s = 0.0
+        self._resumed_s = 0.0
+        self._checks = 0
+
+    def feed(self, frame: VadFrame, voiced: bool) -> bool:
+        """Take a frame; True: the user went on speaking."""
+        self.silence_s = frame.end_s - self.since_s
+        self._resumed_s = self._resumed_s + frame.end_s - frame.start_s if voiced else 0.0
+        return self._resumed_s >= RESUME_S
+
+    @property
+    def resuming(self) -> bool:
+        """Whether the last frame was voice: the end is not decided in the middle of it."""
+        return self._resumed_s > 0.0
+
+    def check_due(self, endpointing: Endpointing) -> bool:
+        """Whether completeness should be judged now; each check is due once."""
+        checks = endpointing.checks_s
+        if not endpointing.smart or self._checks >= len(checks):
+            return False
+        if self.silence_s < checks[self._checks]:
+            return False
+        self._checks += 1
+        return True

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whisper through faster-whisper: float16 on CUDA, int8 on the CPU, local files only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from va_common.audio_io import int16_to_float
+from va_common.errors import AssistantError, ErrorCode
+from va_stt.blocks import Int16, RATE
+
+
+@dataclass(frozen=True)
+class Transcription:
+    """What Whisper made of one utterance, with its own evidence."""
+
+    text: str
+    language: str
+    avg_logprob: float
+    """Mean log-probability of the tokens; 0 is certain."""
+    no_speech_prob: float
+    """Probability, 0 to 1, of Whisper's own token for 'no speech'."""
+    compression_ratio: float
+    """How well the text compresses; above 2.4 it repeats itself."""
+
+    @property
+    def confidence(self) -> float:
+        """0 to 1: the geometric mean of the token probabilities."""
+        return min(1.0, math.exp(self.avg_logprob))
+
+
+NOTHING = Transcription('', '', -10.0, 1.0, 0.0)
+
+
+class WhisperEngine:
+    """A loaded model. Not thread-safe: one worker owns it.
+
+    Args:
+        model_dir: folder of a CTranslate2 model.
+        device: ``cuda`` or ``cpu``.
+        language: code of the language spoken, ``en``.
+        beam_size: 1 (greedy) to 10.
+        threads: CPU threads.
+
+    Raises:
+        AssistantError: ENGINE_FAILED when the model or the device cannot be used.
+    """
+
+    def __init__(self, model_dir: Path, device: str, language: str, beam_size: int,
+                 threads: int) -> None:
+        from faster_whisper import WhisperModel
+
+        compute = 'float16' if device == 'cuda' else 'int8'
+        try:
+            self._model = WhisperModel(str(model_dir), device=device, compute_type=compute,
+                                       cpu_threads=threads, local_files_only=True)
+        except Exception as error:
+            message = f'whisper {model_dir} on {device} ({compute}): cannot be loaded ({error})'
+            raise AssistantError(ErrorCode.ENGINE_FAILED, message) from error
+        if language != 'en' and not self._model.model.is_multilingual:
+            message = f'whisper {model_dir}: knows English only, expected language=en, ' \
+                      f'not {language!r}'
+            raise AssistantError(ErrorCode.INVALID_ARGUMENT, message)
+        self._language = language
+        self._beam_size = beam_size
+
+    def warm_up(self) -> None:
+        """One pass over a second of silence: the first one allocates."""
+        self.transcribe(np.zeros(RATE, np.int16))
+
+    def transcribe(self, samples: Int16) -> Transcription:
+        """Transcribe one utterance, (n,) int16, 16 kHz.
+
+        Raises:
+            AssistantError: ENGINE_FAILED.
+        """
+        try:
+            segments, info = self._model.transcribe(
+                int16_to_float(samples), language=self._language, beam_size=self._beam_size,
+                temperature=0.0, without_timestamps=True, condition_on_previous_text=False,
+                log_prob_threshold=None, no_speech_threshold=None,
+                compression_ratio_threshold=None, vad_filter=False)
+            return _joined(list(segments), info.language)
+        except Exception as error:
+            seconds = len(samples) / RATE
+            message = f'whisper failed on {seconds:.1f} s of sound: {error}'
+            raise AssistantError(ErrorCode.ENGINE_FAILED, message) from error
+
+
+def _joined(segments: list[Any], language: str) -> Transcription:
+    """One transcription of all 30 s windows, its evidence the mean weighted by tokens."""
+    if not segments:
+        return NOTHING
+    weights = [max(1, len(s.tokens)) for s in segments]
+    return Transcription(
+        text=' '.join(s.text.strip() for s in segments).strip(),
+        language=language,
+        avg_logprob=float(np.average([s.avg_logprob for s in segments], weights=weights)),
+        no_speech_prob=min(s.no_speech_prob for s in segments),
+        compression_ratio=max(s.compression_ratio for s in segments),
+    )
