@@ -143,6 +143,8 @@ SETTINGS: tuple[Setting, ...] = (
     _s('llm', 'model_cpu', 'str', 'smollm2-135m-instruct',
        "model of llama.cpp: an id of models.toml or a path to .gguf; empty: the Modelfile's FROM"),
     _s('llm', 'ollama_url', 'str', 'http://127.0.0.1:11434', 'address of the Ollama server'),
+    _s('llm', 'ollama_allow_remote', 'bool', False,
+       'ollama_url may be another host; what is said then leaves this machine'),
     _s('llm', 'keep_alive', 'str', '-1', 'how long Ollama keeps the model loaded; -1: for ever'),
     _s('llm', 'max_tokens', 'int', 200, 'longest answer', (1, 8192), live=True),
     _s('llm', 'first_token_timeout_ms', 'int', 20_000, 'deadline for the first token',
@@ -151,7 +153,11 @@ SETTINGS: tuple[Setting, ...] = (
        live=True),
     _s('llm', 'history_turns', 'int', 8, 'turns of a dialog that are remembered', (0, 100)),
     _s('llm', 'context_tokens', 'int', 2048, 'context window', (256, 131_072)),
-    _s('llm', 'threads', 'int', 2, 'CPU threads of llama.cpp', (1, 64)),
+    _s('llm', 'threads', 'int', 2, 'CPU threads of llama.cpp, half of the cores at most',
+       (1, 64)),
+    _s('llm', 'probe_idle_s', 'int', 60,
+       'the model is asked for one token after so long without a turn; 0: never', (0, 86_400),
+       live=True),
 
     _s('tts', 'engine', 'str', 'auto',
        'auto: torch in the cuda profile, onnx in the cpu profile',
@@ -162,6 +168,11 @@ SETTINGS: tuple[Setting, ...] = (
     _s('tts', 'prepared_phrases', 'str_list', (),
        'phrases synthesised ahead; the loader fills in greeting, acknowledgements and apologies'),
     _s('tts', 'cache_dir', 'str', '', 'folder of prepared sound; empty: ~/.cache/va/tts'),
+    _s('tts', 'ducking_db', 'float', 0.0, 'lowers everything by so many dB, for a program that '
+       'wants the voice down for a while', (0.0, 60.0), live=True),
+    _s('tts', 'stream_timeout_ms', 'int', 10_000,
+       'a streamed text that brings nothing for so long has failed', (500, 600_000)),
+    _s('tts', 'cache_mb', 'int', 50, 'size of the folder of prepared sound', (1, 10_000)),
     _s('tts', 'threads', 'int', 2, 'CPU threads of the synthesiser', (1, 64)),
 
     _s('logger', 'log_dir', 'str', '',
@@ -182,6 +193,9 @@ SETTINGS: tuple[Setting, ...] = (
        choices=('device', 'topic')),
     _s('audio', 'input_rate', 'int', 16_000, 'sample rate asked of the microphone in Hz; '
        'resampled to 16 kHz', (8000, 192_000)),
+    _s('audio', 'output_block_ms', 'int', 10,
+       'how much sound the speaker takes at a time: smaller stops sooner, larger costs less CPU',
+       (5, 100)),
     _s('audio', 'output_rate', 'int', 48_000, 'sample rate asked of the speaker in Hz',
        (8000, 192_000)),
 )

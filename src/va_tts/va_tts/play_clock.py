@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""When a sample will be heard, from the noisy times that the sound system gives."""
+
+from __future__ import annotations
+
+STEP_S = 0.25
+"""A difference of the clocks this large is a clock that was set, not jitter."""
+JUMP_S = 0.04
+"""A play time this far from the expected one is a real gap."""
+_SMALLEST_LATENCY_S = 0.001
+_OFFSET_GAIN = 0.001
+_TIME_GAIN = 0.05
+
+
+class PlayClock:
+    """Smooths the play time of successive blocks.
+
+    Args:
+        rate: Hz.
+        latency_s: from call-back to ear, while the sound system gives none (its first blocks).
+    """
+
+    def __init__(self, rate: int, latency_s: float) -> None:
+        self._rate = rate
+        self._latency_s = latency_s
+        self._offset_s: float | None = None
+        self._next_s: float | None = None
+        self.latency_s = latency_s
+
+    def block(self, frames: int, now_s: float, current_s: float, dac_s: float) -> float:
+        """Unix time at which the first frame of the next block is heard.
+
+        Args:
+            frames: length of the block.
+            now_s: Unix time in the call-back.
+            current_s: the same moment on the clock of the stream (PortAudio's currentTime).
+            dac_s: when the block is heard, on the clock of the stream (outputBufferDacTime).
+        """
+        latency = dac_s - current_s
+        if not _SMALLEST_LATENCY_S <= latency < 2.0:
+            latency = self._latency_s
+        self.latency_s += 0.1 * (latency - self.latency_s)
+        measured = self._offset(now_s - current_s) + current_s + latency
+        expected = self._next_s
+        if expected is None or abs(measured - expected) > JUMP_S:
+            start = measured
+        else:
+            start = expected + _TIME_GAIN * (measured - expected)
+        self._next_s = start + frames / self._rate
+        return start
+
+    def _offset(self, measured: float) -> float:
+        """Unix time minus stream time.
+
+        A call-back that runs late measures too much, never too little: the smallest is the truth.
+        It creeps up to follow the drift of the clocks.
+        """
+        offset = self._offset_s
+        if offset is None or measured < offset or measured - offset > STEP_S:
+            offset = measured
+        else:
+            offset += _OFFSET_GAIN * (measured - offset)
+        self._offset_s = offset
+        return offset

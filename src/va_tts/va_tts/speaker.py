@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The one owner of the output device, through PortAudio."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import threading
+import time
+from typing import Any
+
+import numpy as np
+
+from va_common.audio_io import find_device
+from va_common.errors import AssistantError, ErrorCode
+from va_tts.audio_priority import raise_priority
+from va_tts.play_clock import PlayClock
+from va_tts.playout import Playout
+
+STALL_S = 3.0
+"""A started device that asks for no sound for so long has stalled. PulseAudio's null sink may
+pause for 2 s after a start, when it was idle before."""
+_LATENCY_S = 0.03
+_CLOSE_S = 2.0
+
+
+class Speaker:
+    """A PortAudio output stream; see :class:`va_tts.sound_out.SoundOut`.
+
+    It stays open while the node is active and is fed silence when nothing is said, so that a word
+    is heard one block and one buffer after it is ready.
+
+    Args:
+        device: part of the device's name; empty: the default device.
+        rate: Hz; the device's own rate is taken where it refuses this one.
+        block_s: seconds between call-backs.
+        underrun: told, in the audio thread, that the device ran out of sound.
+    """
+
+    def __init__(self, device: str, rate: int, block_s: float,
+                 underrun: Callable[[], None]) -> None:
+        self._device = device
+        self._wanted_rate = rate
+        self._block_s = block_s
+        self._underrun = underrun
+        self._stream: Any = None
+        self._name = ''
+        self._channels = 1
+        self._rate = rate
+        self._playout: Playout | None = None
+        self._clock = PlayClock(rate, _LATENCY_S)
+        self._scratch = np.zeros(0, np.float32)
+        self._started = False
+        self._last_s = 0.0
+        self._fault: str | None = None
+        self.blocks = 0
+        self.underflows = 0
+        self.priority = ''
+        """Of the audio thread: realtime, raised or normal; empty before it runs."""
+
+    @property
+    def rate(self) -> int:
+        """Hz of the open stream."""
+        return self._rate
+
+    @property
+    def latency_s(self) -> float:
+        """From call-back to ear, smoothed."""
+        return self._clock.latency_s
+
+    def open(self) -> None:
+        """Open the device, in the first way that it takes.
+
+        Raises:
+            AssistantError: DEVICE_FAILED: no such device, or it is busy.
+        """
+        import sounddevice
+
+        index = find_device(self._device, 'output')
+        info = sounddevice.query_devices(index)
+        self._name = str(info['name'])
+        refused: Exception | None = None
+        for rate in dict.fromkeys((self._wanted_rate, round(info['default_samplerate']))):
+            for channels in (1, 2):
+                try:
+                    self._open(index, rate, channels)
+                    return
+                except sounddevice.PortAudioError as error:
+                    refused = refused or error
+        message = f'output device {self._name!r} cannot be opened: {refused}'
+        raise AssistantError(ErrorCode.DEVICE_FAILED, message)
+
+    def _open(self, index: int, rate: int, channels: int) -> None:
+        import sounddevice
+
+        block = round(self._block_s * rate)
+        self._stream = sounddevice.OutputStream(
+            device=index, samplerate=rate, channels=channels, dtype='float32', blocksize=block,
+            latency=max(_LATENCY_S, 2 * self._block_s), callback=self._callback)
+        self._rate, self._channels = rate, channels
+        self._scratch = np.zeros(block, np.float32)
+
+    def start(self, playout: Playout) -> None:
+        """Let the device ask for sound.
+
+        Raises:
+            AssistantError: DEVICE_FAILED.
+        """
+        import sounddevice
+
+        if self._stream is None:
+            raise AssistantError(ErrorCode.DEVICE_FAILED, 'output device is not open')
+        self._playout = playout
+        self.priority = ''
+        self._fault = None
+        self._clock = PlayClock(self._rate, float(self._stream.latency))
+        self._last_s = time.monotonic()
+        try:
+            self._stream.start()
+        except sounddevice.PortAudioError as error:
+            message = f'output device {self._name!r} cannot be started: {error}'
+            raise AssistantError(ErrorCode.DEVICE_FAILED, message) from error
+        self._started = True
+
+    def stop(self) -> None:
+        """Stop the device.
+
+        Raises:
+            AssistantError: DEVICE_FAILED when it does not answer.
+        """
+        if self._started:
+            self._started = False
+            self._bounded(self._stream.abort, 'stop')
+
+    def close(self) -> None:
+        """Close the device.
+
+        Raises:
+            AssistantError: DEVICE_FAILED when it does not answer; it is then abandoned.
+        """
+        stream, self._stream, self._started = self._stream, None, False
+        if stream is not None:
+            self._bounded(lambda: stream.close(ignore_errors=True), 'close')
+
+    def rescan(self) -> None:
+        """Let PortAudio look for devices again; only while closed, it has no other stream."""
+        import sounddevice
+
+        sounddevice._terminate()
+        sounddevice._initialize()
+
+    def problem(self) -> str | None:
+        """Why no sound comes out."""
+        if self._fault is not None:
+            return f'output device {self._name!r}: {self._fault}'
+        if self._stream is None or not self._started:
+            return f'output device {self._name or self._device!r} is not running'
+        idle_s = time.monotonic() - self._last_s
+        if idle_s > STALL_S:
+            return f'output device {self._name!r} has asked for no sound for {idle_s:.1f} s'
+        if not self._stream.active:
+            return f'output device {self._name!r} stopped by itself'
+        return None
+
+    def describe(self) -> dict[str, str]:
+        """Values for /diagnostics."""
+        return {
+            'output device': self._name, 'output rate': str(self._rate),
+            'output latency ms': f'{self.latency_s * 1000:.1f}',
+            'output blocks': str(self.blocks), 'device underflows': str(self.underflows),
+            'audio priority': self.priority,
+        }
+
+    def _bounded(self, call: Callable[[], None], what: str) -> None:
+        """Run a PortAudio call that hangs when the sound server died."""
+        thread = threading.Thread(target=call, name=f'speaker_{what}', daemon=True)
+        thread.start()
+        thread.join(_CLOSE_S)
+        if thread.is_alive():
+            message = f'output device {self._name!r} did not {what} within {_CLOSE_S:g} s'
+            self._fault = message
+            raise AssistantError(ErrorCode.DEVICE_FAILED, message)
+
+    def _callback(self, out: Any, frames: int, times: Any, status: Any) -> None:
+        """Fill one block; PortAudio's thread."""
+        now_s = time.time()
+        self._last_s = time.monotonic()
+        self.blocks += 1
+        try:
+            if not self.priority:
+                self.priority = raise_priority()
+            if status.output_underflow:
+                self.underflows += 1
+                self._underrun()
+            self._fill(out, frames, now_s, times)
+        except Exception as error:
+            # An exception would stop the stream without a word.
+            out.fill(0)
+            self._fault = f'{type(error).__name__}: {error}'
+
+    def _fill(self, out: Any, frames: int, now_s: float, times: Any) -> None:
+        if not frames or self._playout is None:
+            out.fill(0)
+            return
+        start_s = self._clock.block(frames, now_s, times.currentTime, times.outputBufferDacTime)
+        if self._channels == 1:
+            self._playout.fill(out[:, 0], start_s)
+            return
+        if len(self._scratch) != frames:
+            self._scratch = np.zeros(frames, np.float32)
+        self._playout.fill(self._scratch, start_s)
+        out[:] = self._scratch[:, np.newaxis]

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is said for what is written: markdown, lists, links, emoji, abbreviations, money."""
+
+from __future__ import annotations
+
+import re
+
+_FENCE = re.compile(r'^\s*(```|~~~).*$', re.MULTILINE)
+_RULE = re.compile(r'^\s*([-*_=]\s*){3,}$|^\s*\|?[\s:|-]*-{3,}[\s:|-]*$', re.MULTILINE)
+_IMAGE_OR_LINK = re.compile(r'!?\[([^\]]*)\]\([^)\s]*(?:\s+"[^"]*")?\)')
+_URL = re.compile(r'\b(?:https?://|www\.)([^\s/?#)>]+)[^\s)>]*')
+_HEADING_OR_QUOTE = re.compile(r'^\s*(?:#{1,6}\s+|(?:>\s?)+)', re.MULTILINE)
+_BULLET = re.compile(r'^\s*[-*+•‣◦]\s+(?:\[[ xX]\]\s+)?', re.MULTILINE)
+_NUMBERED = re.compile(r'^\s*(\d{1,3})[.)]\s+', re.MULTILINE)
+_TABLE_BAR = re.compile(r'^\s*\||\|\s*$', re.MULTILINE)
+_STRONG = re.compile(r'\*\*|__|~~|`+')
+_STAR = re.compile(r'(?<!\w)\*(?=\S)|(?<=\S)\*(?!\w)|^\*|\*$')
+_UNDERSCORE = re.compile(r'(?<![A-Za-z0-9])_(?=\S)|(?<=\S)_(?![A-Za-z0-9])')
+_TAG = re.compile(r'</?[a-zA-Z][^<>]{0,80}>')
+_SMILEY = re.compile(r'(?<!\S)[:;=]-?[)(DPpoO/|](?!\w)')
+_EMOJI = re.compile(
+    '[\U0001F000-\U0001FAFF☀-➿⬀-⯿⌀-⏿←-⇿'
+    '\uFE0E\uFE0F\u200D\u20E3\U000E0020-\U000E007F©®™]')
+_SYMBOLS = (
+    ('&', ' and '), ('°C', ' degrees Celsius'), ('°F', ' degrees Fahrenheit'),
+    ('°', ' degrees'), ('≈', ' about '), ('≤', ' at most '), ('≥', ' at least '),
+    ('×', ' times '), ('÷', ' divided by '), ('±', ' plus or minus '),
+)
+_ABBREVIATIONS = tuple(
+    (re.compile(pattern), words) for pattern, words in (
+        (r'\bDr\.(?=\s)', 'Doctor'), (r'\bMr\.(?=\s)', 'Mister'), (r'\bMrs\.(?=\s)', 'Missus'),
+        (r'\bMs\.(?=\s)', 'Miz'), (r'\bProf\.(?=\s)', 'Professor'),
+        (r'\bSt\.(?=\s+[A-Z])', 'Saint'), (r'\b[Vv]s\.', 'versus'),
+        (r'\be\.g\.,?', 'for example,'), (r'\bi\.e\.,?', 'that is,'),
+        (r'\betc\.(?=\s+[a-z]|\s*[,;)])', 'et cetera'), (r'\betc\.', 'et cetera.'),
+        (r'\bapprox\.', 'approximately'), (r'\bNo\.(?=\s?\d)', 'number'),
+        (r'\ba\.m\.(?=\s+[a-z]|[,;)])', 'A M'), (r'\bp\.m\.(?=\s+[a-z]|[,;)])', 'P M'),
+        (r'\ba\.m\.', 'A M.'), (r'\bp\.m\.', 'P M.'),
+    ))
+_INITIALS = re.compile(r'\b(?:[A-Z]\.){1,4}(?=\s+\w)')
+_UNITS = {
+    'km/h': 'kilometers per hour', 'mph': 'miles per hour', 'm/s': 'meters per second',
+    'km': 'kilometers', 'cm': 'centimeters', 'mm': 'millimeters', 'kg': 'kilograms',
+    'GB': 'gigabytes', 'MB': 'megabytes', 'kWh': 'kilowatt hours', 'Hz': 'hertz',
+    'kHz': 'kilohertz', 'ml': 'milliliters',
+}
+_UNIT = re.compile(
+    r'(?<=\d)\s?(' + '|'.join(sorted(map(re.escape, _UNITS), key=len, reverse=True)) + r')\b')
+_MONEY = re.compile(
+    r'([$£€])\s?(\d[\d,]*)(?:\.(\d{1,2})(?!\d))?(\s+(?:thousand|million|billion|trillion))?\b')
+_COINS = {'$': ('dollar', 'cent'), '£': ('pound', 'penny'), '€': ('euro', 'cent')}
+_YEAR = re.compile(r'(?<![\d.,$£€:/-])(1[1-9])([1-9]\d)(?![\d:/%°-]|[.,]\d)')
+_HAS_WORD = re.compile(r'[^\W_]')
+_SENTENCE_MARKS = '.!?…:;,。！？'
+
+
+def spoken(text: str, language: str = 'en') -> str:
+    """Turn written text into the words to say; empty when there is nothing to say.
+
+    Args:
+        text: one piece; markdown is allowed, also a half of it, as ``**bold`` in a piece.
+        language: two letters; abbreviations, money and units are only put in words in English.
+    """
+    text = _without_markdown(text)
+    text = _SMILEY.sub('', _EMOJI.sub('', text))
+    if language == 'en':
+        text = _in_english(text)
+    text = _joined_lines(text)
+    return text if _HAS_WORD.search(text) else ''
+
+
+def _without_markdown(text: str) -> str:
+    text = _RULE.sub('', _FENCE.sub('', text))
+    text = _IMAGE_OR_LINK.sub(r'\1', text)
+    text = _URL.sub(_say_host, text)
+    text = _TAG.sub('', text)
+    text = _HEADING_OR_QUOTE.sub('', text)
+    text = _STRONG.sub('', _BULLET.sub('', text))
+    text = _NUMBERED.sub(r'\1: ', text)
+    text = _TABLE_BAR.sub('', text).replace('|', ',')
+    text = _UNDERSCORE.sub('', _STAR.sub('', text))
+    return text.replace('_', ' ')
+
+
+def _say_host(match: re.Match[str]) -> str:
+    host = match[1].removeprefix('www.')
+    name = host.rstrip('.,;:!?')
+    ending = host[len(name):] or match[0][len(match[0].rstrip('.,;:!?')):]
+    return name.replace('.', ' dot ') + ending
+
+
+def _in_english(text: str) -> str:
+    text = _MONEY.sub(_say_money, text)
+    for symbol, words in _SYMBOLS:
+        text = text.replace(symbol, words)
+    text = _INITIALS.sub(lambda match: match[0].replace('.', ' ').rstrip(), text)
+    for pattern, words in _ABBREVIATIONS:
+        text = pattern.sub(words, text)
+    text = _UNIT.sub(lambda match: ' ' + _UNITS[match[1]], text)
+    return _YEAR.sub(r'\1 \2', text)
+
+
+def _say_money(match: re.Match[str]) -> str:
+    coin, small = _COINS[match[1]]
+    amount, fraction, scale = match[2].rstrip(','), match[3], match[4]
+    tail = ',' if match[2].endswith(',') else ''
+    if scale:
+        point = f'.{fraction}' if fraction else ''
+        return f'{amount}{point}{scale} {coin}s{tail}'
+    words = f'{amount} {coin}{"" if amount == "1" else "s"}'
+    cents = int((fraction or '0').ljust(2, '0'))
+    if cents:
+        many = 'pence' if small == 'penny' else f'{small}s'
+        words += f' and {cents} {small if cents == 1 else many}'
+    return words + tail
+
+
+def _joined_lines(text: str) -> str:
+    """One line; lines that do not end in a mark get a full stop, so that the voice rests there."""
+    lines = [' '.join(line.split()) for line in text.splitlines()]
+    lines = [line for line in lines if _HAS_WORD.search(line)]
+    ended = [line if line[-1] in _SENTENCE_MARKS else f'{line}.' for line in lines[:-1]]
+    return re.sub(r'\s+([,.;:!?])', r'\1', ' '.join([*ended, *lines[-1:]]))

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cuts text that streams in into pieces that can be spoken one after another.
+
+The first piece is short, so that the first sound comes fast; each later one may be as long as the
+synthesiser can make while the one before it plays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+import re
+
+FIRST_LETTERS = 10
+"""Letters from which the first piece ends at a clause."""
+MIN_LETTERS = 12
+"""Letters from which a later piece ends at a sentence; shorter sentences are joined."""
+FIRST_LIMIT = 60
+"""Characters after which the first piece is cut even inside a clause."""
+SMALLEST_LIMIT = 40
+LARGEST_LIMIT = 220
+"""Characters of a piece at most: about 14 s of speech, far below Kokoro's 510 phonemes."""
+_REACH = 1.5
+"""A sentence or clause end this much beyond the limit is still better than a cut at a word."""
+
+_CLOSERS = r'[)\]"\'”’*_`]*'
+_BOUNDARY = re.compile(
+    rf'(?P<stop>[.!?…]+{_CLOSERS})(?=\s|$)'
+    r'|(?P<wide>[。！？]+)'
+    r'|(?P<line>\s*\n\s*)'
+    rf'|(?P<clause>[,;:]{_CLOSERS}(?=\s|$)|(?<=\s)[—–-](?=\s|$)|[—–](?=\s))')
+
+_NEVER_LAST = frozenset((
+    'dr', 'mr', 'mrs', 'ms', 'prof', 'st', 'e.g', 'i.e', 'vs', 'cf', 'approx', 'fig', 'gen', 'col',
+    'sgt', 'lt', 'capt', 'rev', 'hon', 'mt'))
+_LAST_BEFORE_CAPITAL = frozenset((
+    'etc', 'inc', 'ltd', 'co', 'corp', 'jr', 'sr', 'a.m', 'p.m', 'min', 'max', 'dept', 'est', 'jan',
+    'feb', 'mar', 'apr', 'aug', 'sept', 'oct', 'nov', 'dec', 'vol', 'ed', 'al'))
+_INITIALS = re.compile(r'[a-z](\.[a-z])*')
+
+
+class _Undecided(Exception):
+    """What follows decides, and it has not come yet."""
+
+
+class PieceSplitter:
+    """Splits one utterance. Feed text as it comes, then :meth:`finish`.
+
+    Args:
+        growth: how much longer than the piece before it a piece may be; about the number of
+            seconds of speech that the synthesiser makes in a second.
+    """
+
+    def __init__(self, growth: float = 2.0) -> None:
+        self._growth = growth
+        self._text = ''
+        self._limit = FIRST_LIMIT
+        self._is_first = True
+
+    def feed(self, text: str) -> list[str]:
+        """Take more text and return the pieces that are complete by it, without outer spaces."""
+        self._text += text
+        return self._take(final=False)
+
+    def finish(self) -> list[str]:
+        """Return what is left, in pieces."""
+        pieces = self._take(final=True)
+        rest, self._text = self._text.strip(), ''
+        return [*pieces, rest] if rest else pieces
+
+    def _take(self, final: bool) -> list[str]:
+        pieces = []
+        self._text = self._text.lstrip()
+        while (cut := self._cut(final)) is not None:
+            piece, self._text = self._text[:cut].strip(), self._text[cut:].lstrip()
+            pieces.append(piece)
+            self._limit = _next_limit(len(piece), self._growth)
+            self._is_first = False
+        return pieces
+
+    def _cut(self, final: bool) -> int | None:
+        """Where the next piece ends in the text at hand; None: not decided yet."""
+        reach = int(self._limit * _REACH)
+        window = self._text[:reach + 1]
+        wanted = FIRST_LETTERS if self._is_first else MIN_LETTERS
+        clause = None
+        for end, is_sentence in boundaries(window, final and len(self._text) <= reach):
+            if clause is not None and end > self._limit:
+                return clause
+            if letters(window[:end]) < wanted:
+                continue
+            if is_sentence or self._is_first:
+                return end
+            clause = end
+        if len(self._text) <= reach:
+            return None
+        return clause or _word_end(window, self._limit)
+
+
+def boundaries(text: str, final: bool) -> Iterator[tuple[int, bool]]:
+    """Find clause and sentence ends, in order.
+
+    Args:
+        text: begins at the beginning of a piece.
+        final: nothing follows ``text``; else its undecided end is left out.
+
+    Yields:
+        The index after the end, and whether it is a sentence end.
+    """
+    for match in _BOUNDARY.finditer(text):
+        if match.end() == len(text) and not final and match['wide'] is None:
+            return
+        if match['stop'] is not None:
+            try:
+                ends = _is_sentence_end(text, match, final)
+            except _Undecided:
+                return
+            if ends:
+                yield match.end(), True
+        else:
+            yield match.end(), match['clause'] is None
+
+
+def letters(text: str) -> int:
+    """Count letters and digits."""
+    return sum(map(str.isalnum, text))
+
+
+def _next_limit(length: int, growth: float) -> int:
+    return int(min(LARGEST_LIMIT, max(SMALLEST_LIMIT, length * growth)))
+
+
+def _word_end(window: str, limit: int) -> int:
+    space = window.rfind(' ', 1, limit + 1)
+    return space if space > 0 else limit
+
+
+def _is_sentence_end(text: str, match: re.Match[str], final: bool) -> bool:
+    """Whether a full stop ends a sentence: not in 'Dr.', 'e.g.', 'U.S.', '1.' of a list."""
+    stop = match['stop']
+    if not stop.startswith('.') or stop.startswith('..'):
+        return True
+    before = text[:match.start()]
+    word = re.split(r'[\s("\'“‘*_\[]', before)[-1]
+    line_start = before.removesuffix(word).rstrip(' *_')
+    if word.isdecimal() and (not line_start or line_start.endswith('\n')):
+        return False
+    return _after_abbreviation(word.lower(), text[match.end():].lstrip()[:1], final)
+
+
+def _after_abbreviation(word: str, following: str, final: bool) -> bool:
+    if word in _NEVER_LAST:
+        return False
+    if word in _LAST_BEFORE_CAPITAL or word == 'no':
+        if not following and not final:
+            raise _Undecided
+        return not following.isdigit() if word == 'no' else not following.islower()
+    return _INITIALS.fullmatch(word) is None
