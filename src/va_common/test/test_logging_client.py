@@ -7,11 +7,19 @@ import threading
 import pytest
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
+
 from va_common.errors import AssistantError, ErrorCode
 from va_common.logging_client import LoggingClient
 from va_common.logging_lane import Answer, CALL_DEADLINES_S, INTERNAL_ATTEMPTS, Lane
 from va_common.logging_queue import (
-    AppLine, AppQueue, DialogItem, DialogQueue, make_line, make_record, Record)
+    AppLine,
+    AppQueue,
+    DialogItem,
+    DialogQueue,
+    make_line,
+    make_record,
+    Record,
+)
 from va_common.testing import FakeClock, ros_context, spin, wait_for
 from va_interfaces.srv import NewDialog, WriteApp, WriteDialog
 

@@ -16,15 +16,22 @@ from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
 from rclpy.exceptions import InvalidHandle
 from rclpy.node import Node
-from va_interfaces.srv import NewDialog, WriteApp, WriteDialog
 
 from va_common.errors import AssistantError, ErrorCode
 from va_common.ids import new_dialog_id
 from va_common.logging_lane import Answer, Lane, Reply
 from va_common.logging_queue import (
-    AppBatch, AppQueue, DialogItem, DialogQueue, LINE_CAPACITY, make_line,
-    make_record, RECORD_CAPACITY)
+    AppBatch,
+    AppQueue,
+    DialogItem,
+    DialogQueue,
+    LINE_CAPACITY,
+    make_line,
+    make_record,
+    RECORD_CAPACITY,
+)
 from va_common.ros_time import to_msg
+from va_interfaces.srv import NewDialog, WriteApp, WriteDialog
 
 __all__ = ['LoggingClient']
 
@@ -60,6 +67,8 @@ class LoggingClient:
         self._dialog_queue = DialogQueue(self._report_refused, record_capacity)
         self._sink: AppSink | None = None
         self._closed = False
+        # Keeps guard and timer from being touched after their destruction by another thread.
+        self._handles = threading.Lock()
         self._build_delivery()
 
     def _build_delivery(self) -> None:
@@ -74,8 +83,9 @@ class LoggingClient:
             self._dialog_queue, self._dialog_ready, self._send_dialog, self._wake)
         self._guard = self._node.create_guard_condition(self._pump, callback_group=group)
         # A steady clock: delivery goes on under simulated time.
+        clock = Clock(clock_type=ClockType.STEADY_TIME)
         self._timer = self._node.create_timer(
-            TICK_S, self._pump, callback_group=group, clock=Clock(clock_type=ClockType.STEADY_TIME))
+            TICK_S, self._pump, callback_group=group, clock=clock)
 
     # What a node calls ------------------------------------------------------------------------
 
@@ -154,10 +164,10 @@ class LoggingClient:
             return not self.pending
         worth_waiting = len(self._dialog_lane) or self._app_ready()
         emptied = self.flush(timeout_s if worth_waiting else 0.0)
-        self._closed = True
-        self._timer.cancel()
-        self._node.destroy_timer(self._timer)
-        self._node.destroy_guard_condition(self._guard)
+        with self._handles:
+            self._closed = True
+            self._node.destroy_timer(self._timer)
+            self._node.destroy_guard_condition(self._guard)
         for call in (self._app_call, self._open_call, self._write_call):
             call.cancel()
             self._node.destroy_client(call.client)
@@ -191,19 +201,24 @@ class LoggingClient:
     # Delivery ---------------------------------------------------------------------------------
 
     def _wake(self) -> None:
-        if not self._closed:
-            self._guard.trigger()
+        with self._handles:
+            if not self._closed:
+                self._guard.trigger()
 
     def _pump(self) -> None:
         if self._closed or not self._node.context.ok():
             return
         self._app_lane.pump()
         self._dialog_lane.pump()
-        if not self.pending:
-            # Nothing to retry: an idle node is not woken four times a second.
-            self._timer.cancel()
-        elif self._timer.is_canceled():
-            self._timer.reset()
+        self._rest_or_tick()
+
+    def _rest_or_tick(self) -> None:
+        """With nothing to retry, an idle node is not woken four times a second."""
+        waiting = self.pending > 0
+        with self._handles:
+            if self._closed or self._timer.is_canceled() != waiting:
+                return
+            self._timer.reset() if waiting else self._timer.cancel()
 
     def _app_ready(self) -> bool:
         return self._sink is not None or self._app_call.ready()

@@ -15,8 +15,8 @@ from va_common.retry_backoff import Backoff
 
 Item = TypeVar('Item')
 
-CALL_DEADLINES_S = (1.5, 3.0, 6.0)
-"""The first is short: a request to a logger that was just killed is never answered."""
+CALL_DEADLINES_S = (1.0, 1.0, 1.0, 1.0, 2.0)
+"""Short: DDS shows a killed logger for many seconds, and what is sent to it is never answered."""
 RETRY_DELAYS_S = (0.1, 0.3, 1.0, 2.0)
 INTERNAL_ATTEMPTS = 5
 """After so many INTERNAL errors an item is given up, or it would hold up all behind it."""
@@ -38,9 +38,15 @@ class Queue(Protocol[Item]):
     """What a lane delivers from; :mod:`va_common.logging_queue` has two."""
 
     def __len__(self) -> int: ...
-    def current(self) -> Item | None: ...
-    def done(self, item: Item, sequence: int) -> Callable[[], object]: ...
-    def refuse(self, item: Item, error: AssistantError) -> Callable[[], object]: ...
+
+    def current(self) -> Item | None:
+        """The item to deliver now; the same one until it is done or refused."""
+
+    def done(self, item: Item, sequence: int) -> Callable[[], object]:
+        """Remove an item that is on disk. Returns what to call once no lock is held."""
+
+    def refuse(self, item: Item, error: AssistantError) -> Callable[[], object]:
+        """Remove an item that is given up. Returns what to call once no lock is held."""
 
 
 class Lane(Generic[Item]):

@@ -4,9 +4,10 @@
 import stat
 
 import pytest
+
 from va_common.logging_queue import AppLine
 from va_logger.app_log_writer import AppLogWriter
-from va_logger.sequence_ranges import Ranges, RANGES, SENDERS, SeenLines
+from va_logger.sequence_ranges import RANGES, Ranges, SeenLines, SENDERS
 
 SENDER = ('run1', 'kwd')
 

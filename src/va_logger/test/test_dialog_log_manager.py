@@ -6,6 +6,7 @@ import os
 import stat
 
 import pytest
+
 from va_common.errors import AssistantError, ErrorCode
 from va_common.ids import is_dialog_id
 from va_common.testing import FakeClock

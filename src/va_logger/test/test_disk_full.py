@@ -13,6 +13,7 @@ import subprocess
 import sys
 
 import pytest
+
 from va_common.errors import AssistantError, ErrorCode
 from va_common.logging_queue import AppLine
 from va_common.testing import FakeClock
@@ -54,7 +55,7 @@ def test_a_record_that_does_not_fit_leaves_no_trace_and_goes_in_later(tmp_path):
     assert raised.value.code == ErrorCode.DISK
     assert 'd1.jsonl: File too large' in raised.value.message
     assert dialogs.write('d1', _record('b')) == 2
-    assert [json.loads(line)['sequence'] for line in path.open()] == [1, 2]
+    assert [json.loads(line)['sequence'] for line in path.read_text().splitlines()] == [1, 2]
     dialogs.close()
 
 
@@ -82,9 +83,8 @@ def test_a_note_that_does_not_fit_takes_the_line_back(tmp_path):
     path, index = tmp_path / 'app.log', tmp_path / 'app.log.index'
     before = path.read_bytes(), index.read_bytes()
     assert len(before[1]) > len(before[0]) + 150
-    with files_limited_to(len(before[1]) + 10):
-        with pytest.raises(AssistantError):
-            log.write(sender, 2, _lines('b'))
+    with files_limited_to(len(before[1]) + 10), pytest.raises(AssistantError):
+        log.write(sender, 2, _lines('b'))
     assert (path.read_bytes(), index.read_bytes()) == before
     assert log.write(sender, 2, _lines('b')) == 1
     log.close()
@@ -126,12 +126,32 @@ assert len(lines) == number + 1, (len(lines), number)
 """
 
 
-def test_a_full_tmpfs(tmp_path):
-    """ENOSPC itself, in a mount namespace of its own: no privilege is needed where that works."""
+READ_ONLY_TEST = """
+import subprocess, sys
+from pathlib import Path
+from va_common.errors import AssistantError, ErrorCode
+from va_logger.log_folder import LogFolder
+
+folder = Path(sys.argv[1])
+subprocess.run(['mount', '-t', 'tmpfs', '-o', 'ro', 'none', folder], check=True)
+try:
+    LogFolder(folder)
+except AssistantError as error:
+    assert error.code == ErrorCode.DISK, error
+    assert f'log folder {folder}: Read-only file system' in error.message, error
+    assert 'expected a folder that can be written' in error.message, error
+else:
+    sys.exit('no error')
+"""
+
+
+@pytest.mark.parametrize('code', [TMPFS_TEST, READ_ONLY_TEST], ids=['full', 'read-only'])
+def test_a_real_file_system(tmp_path, code):
+    """ENOSPC and EROFS, in a mount namespace of its own: needs no privilege where that works."""
     inside = ['unshare', '--user', '--map-root-user', '--mount']
     if subprocess.run([*inside, 'true'], capture_output=True, timeout=10).returncode:
         pytest.skip('this kernel gives no mount namespace to an ordinary user')
-    outcome = subprocess.run([*inside, sys.executable, '-c', TMPFS_TEST, str(tmp_path)],
+    outcome = subprocess.run([*inside, sys.executable, '-c', code, str(tmp_path)],
                              capture_output=True, text=True, timeout=60)
     assert outcome.returncode == 0, outcome.stderr
 

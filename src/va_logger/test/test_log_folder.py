@@ -6,6 +6,7 @@ from pathlib import Path
 import stat
 
 import pytest
+
 from va_common.errors import AssistantError, ErrorCode
 from va_logger.log_folder import LogFolder, resolve
 

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 from builtin_interfaces.msg import Time
 import pytest
+
 from va_common.errors import ErrorCode
 from va_common.testing import FakeClock
 from va_interfaces.srv import NewDialog, WriteApp, WriteDialog

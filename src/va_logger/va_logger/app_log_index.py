@@ -14,7 +14,7 @@ import os
 from pathlib import Path
 
 from va_logger.append_file import disk_error
-from va_logger.sequence_ranges import Sender, SeenLines
+from va_logger.sequence_ranges import SeenLines, Sender
 
 
 @dataclass
@@ -74,7 +74,7 @@ class AppLogIndex:
         self.size = len(text.encode())
 
     def note(self, sender: Sender, first: int, count: int, size: int) -> None:
-        """Append what was appended to the log. Raises AssistantError DISK, with nothing written."""
+        """Append what was appended to the log. AssistantError DISK: nothing is noted."""
         data = (json.dumps([*sender, first, count, size]) + '\n').encode()
         try:
             if os.write(self._fd, data) < len(data):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One JSON-Lines file per dialog: numbered, each record once, on disk before it is acknowledged."""
+"""One JSON-Lines file per dialog: numbered, each record once, on disk when acknowledged."""
 
 from __future__ import annotations
 

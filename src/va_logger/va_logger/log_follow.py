@@ -11,6 +11,7 @@ from typing import BinaryIO
 
 POLL_S = 0.2
 _TAIL_BYTES = 1_000_000
+_LINE_BYTES = 100_000
 
 
 def tail(path: Path, lines: int) -> list[str]:
@@ -66,8 +67,7 @@ def _read_tail(file: BinaryIO, lines: int) -> list[str]:
 
 
 def _new_lines(file: BinaryIO) -> Iterator[str]:
-    if os.fstat(file.fileno()).st_size < file.tell():
-        file.seek(0, os.SEEK_END)  # cut: a restarted logger removed what it had not acknowledged
+    _step_back_if_cut(file)
     while True:
         start = file.tell()
         line = file.readline()
@@ -75,6 +75,17 @@ def _new_lines(file: BinaryIO) -> Iterator[str]:
             file.seek(start)
             return
         yield line[:-1].decode('utf-8', 'replace')
+
+
+def _step_back_if_cut(file: BinaryIO) -> None:
+    """A restarted logger cuts off what it had not acknowledged, and may write on at once."""
+    at = min(file.tell(), os.fstat(file.fileno()).st_size)
+    if at == 0 or os.pread(file.fileno(), 1, at - 1) == b'\n':
+        file.seek(at)
+        return
+    start = max(0, at - _LINE_BYTES)
+    before = os.pread(file.fileno(), at - start, start)
+    file.seek(start + before.rfind(b'\n') + 1)
 
 
 def _replaced(path: Path, file: BinaryIO) -> bool:

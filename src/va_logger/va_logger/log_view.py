@@ -33,7 +33,7 @@ def dialog_lines(dialog: Dialog) -> Iterator[str]:
         data = record.get('data')
         fields = data if isinstance(data, dict) else {}
         yield (f'{record.get("sequence", 0):>4} {_local(record)[11:]}  turn {record.get("turn")}  '
-               f'{str(record.get("role")):<9}  {_content(record, fields)}').rstrip()
+               f'{record.get("role")!s:<9}  {_content(record, fields)}').rstrip()
 
 
 def latency_lines(dialog: Dialog) -> Iterator[str]:

@@ -9,6 +9,7 @@ import secrets
 from typing import Any
 
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+
 from va_common.errors import AssistantError, ErrorCode
 from va_common.lifecycle import AssistantNode
 from va_common.logging_queue import AppBatch
@@ -28,7 +29,8 @@ class LoggerNode(AssistantNode):
     """Writes the application log and the dialog files.
 
     The environment variable ``VA_RUN_ID`` names the run of the assistant: a logger restarted
-    within it continues the application log instead of resetting it.
+    within it continues the application log instead of resetting it. Without it each process is
+    a run.
     """
 
     def __init__(self, **node_arguments: Any) -> None:
@@ -50,7 +52,7 @@ class LoggerNode(AssistantNode):
         self._disk = DiskHealth(self._disk_changed)
         self._app_log = AppLogWriter(
             path, self.setting('max_bytes'), self.setting('backups'),
-            os.environ.get('VA_RUN_ID', ''))
+            os.environ.get('VA_RUN_ID') or self._own_sender_id)
         self._dialogs = DialogLogManager(self._folder.dialogs, on_mended=self._report_mended)
         self._sink = RpcSink(self._app_log, self._dialogs, self._disk, self.log.warning)
         self.logging_client.write_lines_with(self._write_own_lines)
@@ -122,7 +124,8 @@ class LoggerNode(AssistantNode):
         if app_log is None:
             raise AssistantError(ErrorCode.NOT_ACTIVE, 'the application log is closed')
         with self._disk.writing():
-            app_log.write((self._own_sender_id, self.get_name()), batch.first_sequence, batch.lines)
+            sender = (self._own_sender_id, self.get_name())
+            app_log.write(sender, batch.first_sequence, batch.lines)
 
     def _probe_disk(self) -> None:
         """Find out by itself when the disk is well again: clients may have stopped trying."""

@@ -101,7 +101,8 @@ class RpcSink:
             _refuse(f'{count} lines, {len(request.levels)} levels, {len(request.stamps)} stamps: '
                     'expected as many of each (or no stamps)')
         stamps = [self._time_of(stamp) for stamp in request.stamps] or [self._clock()] * count
-        return [_checked_line(*parts) for parts in zip(request.levels, request.lines, stamps)]
+        parts = zip(request.levels, request.lines, stamps, strict=True)
+        return [_checked_line(level, text, stamp_s) for level, text, stamp_s in parts]
 
     def _time_of(self, stamp: Any) -> float:
         return to_seconds(stamp) or self._clock()

@@ -38,7 +38,7 @@ class Ranges:
 
 
 class SeenLines:
-    """The numbers of the lines of every sender; the sender that was silent longest is forgotten."""
+    """The numbers of every sender's lines; the sender that was silent longest is forgotten."""
 
     def __init__(self) -> None:
         self._senders: OrderedDict[Sender, Ranges] = OrderedDict()
