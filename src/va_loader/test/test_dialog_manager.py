@@ -1,0 +1,588 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The dialog in virtual time: every path of architecture §3 and what breaks in it."""
+
+from dataclasses import replace
+
+import pytest
+
+from va_common.ids import TurnKey
+from va_loader.dialog_commands import (
+    CancelSpeak, LogLine, OpenDialog, PublishReport, ShowState, Speak, StartListening,
+    StopListening, StopReply, WriteRecord)
+from va_loader.dialog_events import (
+    Closed, DialogRules, ListenFailed, NodeBack, NodeLost, Opened, Outcome, Playback,
+    PlaybackKind, ReplyPiece, RulesChanged, SpeakEnded, SpeechFinal, SpeechStarted, WakeHeard)
+from va_loader.dialog_manager import DialogManager
+from va_loader.event_bus import Timers
+
+RULES = DialogRules(apologies=('Sorry.',))
+START = 1_000_000.0
+
+
+class Talk:
+    """A dialog manager with its timers, and what it has said so far."""
+
+    def __init__(self, rules=RULES):
+        self.manager = DialogManager(rules, lambda phrases: phrases[0], lambda: '00ff')
+        self.timers = Timers()
+        self.now = START
+        self.done = []
+        self.tell(Opened())
+
+    def tell(self, event):
+        """Hand over an event; returns the commands other than timers."""
+        commands = self.manager.handle(event, self.now)
+        new = []
+        for command in commands:
+            if type(command).__name__ == 'SetTimer':
+                self.timers.set(command)
+            elif type(command).__name__ == 'CancelTimer':
+                self.timers.cancel(command.name)
+            else:
+                new.append(command)
+        self.done += new
+        return new
+
+    def wait(self, seconds):
+        """Let time pass; timers fire on the way."""
+        end, new = self.now + seconds, []
+        while (at := self.timers.next_at()) is not None and at <= end:
+            self.now = max(self.now, at)
+            for fired in self.timers.take_due(self.now):
+                new += self.tell(fired)
+        self.now = end
+        return new
+
+    @property
+    def key(self):
+        return self.manager.key
+
+    @property
+    def state(self):
+        return self.of(ShowState)[-1].name
+
+    def of(self, kind, commands=None):
+        return [c for c in (self.done if commands is None else commands) if isinstance(c, kind)]
+
+    def records(self, role):
+        return [c for c in self.of(WriteRecord) if c.role == role]
+
+    def events(self):
+        return [record.text for record in self.records('EVENT')]
+
+    # What the user and the nodes do
+
+    def wake(self, word_end=None, **changes):
+        word_end = self.now - 0.1 if word_end is None else word_end
+        event = WakeHeard(self.now, word_end, 'hey jarvis', 'Yes?', 0.9)
+        return self.tell(replace(event, **changes))
+
+    def start_speech(self):
+        return self.tell(SpeechStarted(self.key, self.now))
+
+    def final(self, text='what time is it', outcome=Outcome.SPEECH, **changes):
+        event = SpeechFinal(self.key, outcome, self.now, text, 'en', 0.9, self.now - 2.3,
+                            self.now - 0.3, 'silence')
+        return self.tell(replace(event, **changes))
+
+    def piece(self, text, is_last=False, **changes):
+        return self.tell(replace(ReplyPiece(self.key, text, is_last, self.now), **changes))
+
+    def play(self, kind, text='', **changes):
+        key = TurnKey(self.key.dialog_id, self.key.turn)
+        return self.tell(replace(Playback(key, kind, self.now, text), **changes))
+
+    def acknowledged(self):
+        """Wake it and let the acknowledgement end."""
+        self.wake()
+        self.wait(0.5)
+        self.tell(SpeakEnded(self.of(Speak)[-1].token))
+        return self
+
+    def asked(self):
+        """... then ask."""
+        self.acknowledged()
+        self.wait(0.5)
+        self.start_speech()
+        self.wait(3.0)
+        self.final()
+        return self
+
+    def speaking(self):
+        """... and let the reply begin to play."""
+        self.asked()
+        self.wait(0.2)
+        self.piece('It is ')
+        self.wait(0.1)
+        self.piece('noon.', is_last=True)
+        self.wait(0.3)
+        self.play(PlaybackKind.STARTED, remaining_s=2.0)
+        return self
+
+    def answered(self):
+        """... and end."""
+        self.speaking()
+        self.wait(2.0)
+        self.play(PlaybackKind.FINISHED, 'It is noon.')
+        return self
+
+
+@pytest.fixture
+def talk():
+    return Talk()
+
+
+# The ordinary way ------------------------------------------------------------------------------
+
+def test_a_wake_opens_a_dialog_and_listens_from_the_end_of_the_word(talk):
+    new = talk.wake(word_end=START - 0.2)
+    assert talk.of(OpenDialog, new)
+    listen = talk.of(StartListening, new)[0]
+    assert listen.key.turn == 1
+    assert listen.listen_from_s == START - 0.2
+    assert listen.wake_phrase == 'hey jarvis'
+    assert talk.state == 'acknowledging'
+    assert not talk.of(Speak)
+
+
+def test_the_acknowledgement_waits_for_ack_delay_after_the_word(talk):
+    talk.wake(word_end=START - 0.1)
+    assert not talk.of(Speak, talk.wait(0.24))
+    assert talk.of(Speak, talk.wait(0.02))[0].text == 'Yes?'
+
+
+def test_one_breath_needs_no_acknowledgement(talk):
+    talk.wake()
+    talk.wait(0.1)
+    talk.start_speech()
+    talk.wait(2.0)
+    assert not talk.of(Speak)
+    assert talk.state == 'listening'
+
+
+def test_the_acknowledgement_gives_way_to_speech(talk):
+    talk.wake()
+    talk.wait(0.5)
+    new = talk.start_speech()
+    assert talk.of(CancelSpeak, new)[0].token == talk.of(Speak)[0].token
+    assert talk.state == 'listening'
+
+
+def test_a_turn_passes_through_its_states(talk):
+    talk.answered()
+    names = [command.name for command in talk.of(ShowState)]
+    assert names == ['idle', 'acknowledging', 'listening', 'listening', 'thinking', 'speaking',
+                     'follow_up']
+
+
+def test_a_turn_is_recorded_in_order(talk):
+    talk.answered()
+    roles = [record.role for record in talk.of(WriteRecord)]
+    assert roles == ['EVENT', 'USER', 'ASSISTANT', 'LATENCY']
+    assert talk.records('USER')[0].text == 'what time is it'
+    assert talk.records('ASSISTANT')[0].text == 'It is noon.'
+    assert talk.records('ASSISTANT')[0].data['heard'] == 'It is noon.'
+
+
+def test_what_was_said_is_never_in_the_application_log(talk):
+    talk.answered()
+    talk.wait(60)
+    assert not any('what time' in line.text or 'noon' in line.text for line in talk.of(LogLine))
+
+
+def test_every_turn_has_its_stage_times(talk):
+    talk.answered()
+    report = talk.of(PublishReport)[0].report
+    times = report.times
+    stages = [times.speech_end, times.endpoint_decided, times.final_text, times.first_token,
+              times.first_audio, times.playback_end]
+    assert stages == sorted(stages) and 0.0 not in stages
+    assert report.voice_to_voice_ms == pytest.approx((2.3 + 0.6) * 1000)
+    assert talk.records('LATENCY')[0].data['voice_to_voice_ms'] == report.voice_to_voice_ms
+
+
+def test_follow_up_listens_for_the_next_turn_for_four_seconds(talk):
+    talk.answered()
+    listen = talk.of(StartListening)[-1]
+    assert (listen.key.turn, listen.no_speech_timeout_s) == (2, 4.0)
+    assert listen.listen_from_s == talk.now
+    assert talk.state == 'follow_up'
+
+
+def test_a_follow_up_question_needs_no_wake_word(talk):
+    talk.answered()
+    first = talk.key.dialog_id
+    talk.wait(1.0)
+    talk.start_speech()
+    assert talk.state == 'listening'
+    talk.final('and tomorrow')
+    assert (talk.key.dialog_id, talk.key.turn, talk.state) == (first, 2, 'thinking')
+
+
+def test_silence_in_the_follow_up_window_ends_the_dialog(talk):
+    talk.answered()
+    talk.wait(4.1)
+    new = talk.final('', Outcome.NO_SPEECH)
+    assert talk.state == 'idle'
+    assert not talk.of(StopListening, new)
+    assert talk.events()[-1] == 'dialog_end'
+    assert talk.timers.next_at() is None
+
+
+def test_the_next_wake_is_a_new_dialog(talk):
+    talk.answered()
+    talk.final('', Outcome.NO_SPEECH)
+    talk.wait(1.0)
+    talk.wake()
+    assert len({command.dialog_id for command in talk.of(OpenDialog)}) == 2
+
+
+def test_without_a_follow_up_window_the_dialog_ends_with_the_reply():
+    talk = Talk(replace(RULES, follow_up_s=0.0)).answered()
+    assert talk.state == 'idle'
+
+
+def test_a_live_setting_counts_from_the_next_use(talk):
+    talk.speaking()
+    talk.tell(RulesChanged(replace(RULES, follow_up_s=9.0)))
+    talk.play(PlaybackKind.FINISHED)
+    assert talk.of(StartListening)[-1].no_speech_timeout_s == 9.0
+
+
+def test_push_to_talk_uses_the_id_it_was_given(talk):
+    talk.wake(source='push_to_talk', phrase='', dialog_id='d20260101T000000.000000-abcd')
+    assert talk.key.dialog_id == 'd20260101T000000.000000-abcd'
+    assert talk.of(StartListening)[0].wake_phrase == ''
+
+
+def test_speculative_text_before_the_final_one_counts_when_its_revision_does(talk):
+    talk.acknowledged()
+    talk.start_speech()
+    old, new = replace(talk.key, revision=0), replace(talk.key, revision=1)
+    talk.piece('Wrong.', is_last=True, key=old)
+    talk.piece('Right.', is_last=True, key=new)
+    talk.wait(1.0)
+    talk.final(key=new)
+    talk.play(PlaybackKind.STARTED)
+    talk.play(PlaybackKind.FINISHED)
+    assert talk.records('ASSISTANT')[0].text == 'Right.'
+    assert talk.of(PublishReport)[0].report.times.first_token < talk.now - 0.5
+
+
+# Wakes that do not count, and those that interrupt ---------------------------------------------
+
+def test_no_wake_counts_before_everything_is_up():
+    manager = DialogManager(RULES, lambda phrases: phrases[0], lambda: '0000')
+    commands = manager.handle(WakeHeard(START, START, 'hey jarvis', 'Yes?'), START)
+    assert [type(command) for command in commands] == [LogLine]
+
+
+@pytest.mark.parametrize('age_s', [6.0, -6.0])
+def test_an_outdated_wake_is_refused_with_a_reason(talk, age_s):
+    talk.wake(stamp_s=START - age_s)
+    assert talk.state == 'idle'
+    assert 'old' in talk.of(LogLine)[0].text
+
+
+def test_the_same_word_heard_twice_is_one_wake(talk):
+    talk.wake()
+    talk.wait(0.4)
+    talk.wake()
+    assert len(talk.of(StartListening)) == 1
+
+
+def test_a_wake_while_it_speaks_stops_the_reply_and_listens_in_the_same_dialog(talk):
+    talk.speaking()
+    first = talk.key
+    talk.wait(0.5)
+    new = talk.wake()
+    assert talk.of(StopReply, new)[0].key == first
+    assert (talk.key.dialog_id, talk.key.turn) == (first.dialog_id, 2)
+    assert talk.of(Speak, talk.wait(0.5))[0].text == 'Yes?'
+
+
+def test_an_interrupted_reply_is_recorded_as_far_as_it_was_heard(talk):
+    talk.speaking()
+    first = TurnKey(talk.key.dialog_id, 1)
+    talk.wake()
+    talk.wait(0.1)
+    talk.tell(Playback(first, PlaybackKind.INTERRUPTED, talk.now, 'It is'))
+    record = talk.records('ASSISTANT')[0]
+    assert (record.key.turn, record.text, record.data['heard']) == (1, 'It is noon.', 'It is')
+    assert talk.of(PublishReport)[0].report.outcome == 'interrupted'
+
+
+def test_an_interrupted_turn_is_recorded_even_if_the_speaker_stays_silent(talk):
+    talk.asked()
+    talk.wake()
+    talk.wait(2.5)
+    assert talk.of(PublishReport)[0].report.outcome == 'interrupted'
+
+
+def test_a_wake_in_the_follow_up_window_is_acknowledged(talk):
+    talk.answered()
+    talk.wait(1.0)
+    talk.wake()
+    assert talk.state == 'acknowledging'
+    assert talk.key.turn == 3
+    assert talk.of(Speak, talk.wait(0.5))
+
+
+def test_outdated_events_are_dropped(talk):
+    talk.answered()
+    old = TurnKey(talk.key.dialog_id, 1)
+    before = len(talk.done)
+    talk.tell(SpeechStarted(old, talk.now))
+    talk.tell(SpeechFinal(old, Outcome.SPEECH, talk.now, 'again'))
+    talk.tell(ReplyPiece(old, 'late', True, talk.now))
+    talk.tell(Playback(old, PlaybackKind.FINISHED, talk.now))
+    talk.tell(ListenFailed(old, 'late'))
+    talk.tell(SpeakEnded('ack/other/1'))
+    assert len(talk.done) == before
+
+
+def test_events_of_nobody_are_dropped_while_idle(talk):
+    key = TurnKey('d20260101T000000.000000-abcd', 1)
+    for event in (SpeechStarted(key, START), SpeechFinal(key, Outcome.SPEECH, START, 'hello'),
+                  ReplyPiece(key, 'x', True, START), Playback(key, PlaybackKind.STARTED, START)):
+        assert not talk.tell(event)
+
+
+# What breaks -----------------------------------------------------------------------------------
+
+def test_nobody_speaks_after_the_wake(talk):
+    talk.acknowledged()
+    talk.wait(8.0)
+    talk.final('', Outcome.NO_SPEECH)
+    assert talk.state == 'idle'
+
+
+def apologises_and_listens(talk):
+    """The canned apology is spoken, recorded, and the follow-up window opens."""
+    speak = talk.of(Speak)[-1]
+    assert speak.text == 'Sorry.'
+    turn = talk.key.turn
+    talk.tell(SpeakEnded(speak.token))
+    assert talk.records('ASSISTANT')[-1].text == 'Sorry.'
+    assert talk.state == 'follow_up'
+    assert talk.key.turn == turn + 1
+
+
+def test_a_silent_stt_is_noticed(talk):
+    talk.acknowledged()
+    talk.wait(14.0)
+    assert 'turn_failed' in talk.events()
+    apologises_and_listens(talk)
+
+
+def test_stt_that_never_finishes_is_noticed(talk):
+    talk.acknowledged()
+    talk.start_speech()
+    talk.wait(41.0)
+    apologises_and_listens(talk)
+
+
+def test_stt_that_refuses_to_listen(talk):
+    talk.wake()
+    talk.tell(ListenFailed(talk.key, 'busy'))
+    apologises_and_listens(talk)
+
+
+def test_stt_that_failed_to_transcribe(talk):
+    talk.acknowledged()
+    talk.final('', Outcome.FAILED, error_msg='out of memory')
+    apologises_and_listens(talk)
+
+
+def test_llm_without_a_first_token(talk):
+    talk.asked()
+    assert not talk.of(Speak, talk.wait(29.0))
+    new = talk.wait(2.0)
+    assert talk.of(StopReply, new)
+    assert talk.of(PublishReport)[-1].report.outcome == 'failed'
+    apologises_and_listens(talk)
+
+
+def test_llm_that_stops_in_the_middle(talk):
+    talk.asked()
+    talk.piece('It is ')
+    talk.play(PlaybackKind.STARTED)
+    talk.wait(31.0)
+    apologises_and_listens(talk)
+
+
+@pytest.mark.parametrize('piece', [
+    {'text': '', 'is_last': True, 'error_code': 7, 'error_msg': 'no model'},
+    {'text': ' \n', 'is_last': True},
+])
+def test_llm_that_fails_or_says_nothing(talk, piece):
+    talk.asked()
+    talk.piece(**piece)
+    apologises_and_listens(talk)
+
+
+def test_a_reply_that_broke_off_is_spoken_then_apologised_for(talk):
+    talk.asked()
+    talk.piece('It is ')
+    talk.play(PlaybackKind.STARTED)
+    talk.piece('', is_last=True, error_code=7, error_msg='cut')
+    talk.wait(1.0)
+    talk.play(PlaybackKind.FINISHED, 'It is')
+    assert talk.records('ASSISTANT')[0].data['outcome'] == 'failed'
+    apologises_and_listens(talk)
+
+
+def test_tts_that_never_plays(talk):
+    talk.asked()
+    talk.piece('It is noon.', is_last=True)
+    talk.wait(13.0)
+    assert 'tts' in talk.of(LogLine)[-1].text
+    apologises_and_listens(talk)
+
+
+def test_a_long_reply_is_not_taken_for_a_silent_tts(talk):
+    talk.asked()
+    talk.piece('A very long story.', is_last=True)
+    talk.play(PlaybackKind.STARTED, remaining_s=60.0)
+    talk.wait(59.0)
+    assert talk.state == 'speaking'
+
+
+def test_tts_that_fails(talk):
+    talk.speaking()
+    talk.play(PlaybackKind.FAILED, error_msg='device gone')
+    apologises_and_listens(talk)
+
+
+def test_an_acknowledgement_that_fails_does_not_stop_the_turn(talk):
+    talk.wake()
+    talk.wait(0.5)
+    talk.tell(SpeakEnded(talk.of(Speak)[0].token, 8, 'device gone'))
+    assert talk.state == 'listening'
+
+
+def test_an_acknowledgement_without_an_end_does_not_stop_the_turn():
+    talk = Talk(replace(RULES, no_speech_timeout_s=60.0))
+    talk.wake()
+    talk.wait(16.0)
+    assert talk.state == 'listening'
+
+
+def test_failures_in_a_row_end_the_dialog(talk):
+    talk.wake()
+    for _ in range(3):
+        talk.tell(ListenFailed(talk.key, 'busy'))
+        talk.tell(SpeakEnded(talk.of(Speak)[-1].token))
+    assert talk.state == 'idle'
+
+
+# Nodes that are lost ---------------------------------------------------------------------------
+
+def test_a_node_lost_while_idle_is_shown_until_it_is_back(talk):
+    talk.tell(NodeLost('llm', 'killed by SIGKILL'))
+    assert talk.state == 'recovering'
+    assert 'SIGKILL' in talk.of(ShowState)[-1].reason
+    talk.tell(NodeBack('llm'))
+    assert talk.state == 'idle'
+
+
+@pytest.mark.parametrize(('name', 'where'), [
+    ('stt', 'acknowledged'), ('llm', 'asked')])
+def test_a_node_lost_in_its_stage_costs_the_turn_not_the_dialog(talk, name, where):
+    getattr(talk, where)()
+    dialog_id = talk.key.dialog_id
+    talk.tell(NodeLost(name, 'crashed'))
+    if name == 'llm':
+        apologises_and_listens(talk)
+    else:
+        talk.tell(SpeakEnded(talk.of(Speak)[-1].token))
+        assert talk.state == 'recovering'
+        talk.tell(NodeBack('stt'))
+        assert talk.state == 'follow_up'
+    assert talk.key.dialog_id == dialog_id
+    assert 'node_lost' in talk.events()
+
+
+def test_tts_lost_while_it_speaks_apologises_when_it_is_back(talk):
+    talk.speaking()
+    spoken = len(talk.of(Speak))
+    talk.tell(NodeLost('tts', 'crashed'))
+    assert talk.state == 'recovering'
+    talk.wait(3.0)
+    assert len(talk.of(Speak)) == spoken
+    talk.tell(NodeBack('tts'))
+    apologises_and_listens(talk)
+
+
+def test_tts_lost_while_it_apologises_apologises_again(talk):
+    talk.asked()
+    talk.tell(NodeLost('llm', 'crashed'))
+    talk.tell(NodeLost('tts', 'crashed too'))
+    assert talk.state == 'recovering'
+    talk.tell(NodeBack('tts'))
+    apologises_and_listens(talk)
+
+
+def test_tts_lost_while_it_acknowledges_goes_on_listening(talk):
+    talk.wake()
+    talk.wait(0.5)
+    talk.tell(NodeLost('tts', 'crashed'))
+    assert talk.state == 'listening'
+
+
+def test_stt_lost_in_the_follow_up_window_opens_it_again(talk):
+    talk.answered()
+    apologies = len(talk.of(Speak))
+    talk.tell(NodeLost('stt', 'crashed'))
+    talk.wait(2.0)
+    talk.tell(NodeBack('stt'))
+    assert talk.state == 'follow_up'
+    assert len(talk.of(Speak)) == apologies
+
+
+def test_llm_lost_after_its_last_word_costs_nothing(talk):
+    talk.speaking()
+    talk.tell(NodeLost('llm', 'crashed'))
+    assert talk.state == 'speaking'
+    talk.play(PlaybackKind.FINISHED)
+    assert talk.of(PublishReport)[-1].report.outcome == 'answered'
+
+
+def test_kwd_or_logger_lost_in_a_turn_costs_nothing(talk):
+    talk.asked()
+    talk.tell(NodeLost('kwd', 'crashed'))
+    talk.tell(NodeLost('logger', 'crashed'))
+    assert talk.state == 'thinking'
+
+
+def test_a_question_while_the_llm_is_away_is_apologised_for_at_once(talk):
+    talk.acknowledged()
+    talk.tell(NodeLost('llm', 'crashed'))
+    talk.final()
+    assert talk.records('USER')
+    apologises_and_listens(talk)
+
+
+def test_a_node_that_stays_away_ends_the_dialog(talk):
+    talk.speaking()
+    talk.tell(NodeLost('tts', 'crashed'))
+    talk.wait(31.0)
+    assert talk.key.dialog_id == ''
+    assert talk.state == 'recovering'
+
+
+def test_a_wake_is_ignored_while_stt_is_away(talk):
+    talk.tell(NodeLost('stt', 'crashed'))
+    talk.wake()
+    assert not talk.of(StartListening)
+
+
+@pytest.mark.parametrize('where', ['acknowledged', 'asked', 'speaking', 'answered'])
+def test_going_down_ends_the_dialog_in_order(where):
+    talk = getattr(Talk(), where)()
+    talk.tell(Closed('stopping'))
+    assert talk.events()[-1] == 'dialog_end'
+    assert talk.timers.next_at() is None
+    assert not talk.tell(NodeLost('tts', 'went down'))
+    talk.wake()
+    assert talk.key.dialog_id == ''

@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The dialog: events in, commands out. Knows no ROS, no thread and no clock.
+
+    idle ─wake─► acknowledging ─► listening ─► thinking ─► speaking ─► follow_up ─► idle
+                                   └────────────┴────────────┴─ failure: apology ─► follow_up
+
+The parts: :mod:`va_loader.dialog_core` (state), ``dialog_recovery`` (how a turn ends),
+``dialog_answer`` (thinking and speaking), and here: the wake word and listening.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from va_common.errors import ErrorCode
+from va_common.ids import new_dialog_id, TurnKey
+from va_loader.dialog_answer import DialogAnswer, PLAYBACK_TIMEOUT_S
+from va_loader.dialog_commands import Command, OpenDialog, StopReply
+from va_loader.dialog_core import ANSWERING, HEARING, PHRASE_TIMEOUT_S, Step
+from va_loader.dialog_events import (
+    Closed,
+    DialogRules,
+    Event,
+    ListenFailed,
+    NodeBack,
+    NodeLost,
+    Opened,
+    Outcome,
+    Playback,
+    ReplyPiece,
+    RulesChanged,
+    SpeakEnded,
+    SpeechFinal,
+    SpeechStarted,
+    TimerFired,
+    WakeHeard,
+)
+from va_loader.dialog_recovery import MARGIN_S
+from va_loader.dialog_turn import Turn
+
+WAKE_MAX_AGE_S = 5.0
+SAME_WORD_S = 1.0
+"""A second wake so soon after the first, while that is acknowledged, is the same call."""
+CLOSING_TIMEOUT_S = 2.0
+
+
+class DialogManager(DialogAnswer):
+    """Leads one dialog at a time; see :class:`va_loader.dialog_core.DialogCore`."""
+
+    def __init__(self, rules: DialogRules, choose: Callable[[Sequence[str]], str],
+                 salt: Callable[[], str]) -> None:
+        super().__init__(rules, choose, salt)
+        self._acknowledgement = ''
+        self._handlers: dict[type, Callable[..., None]] = {
+            WakeHeard: self._on_wake, SpeechStarted: self._on_started,
+            SpeechFinal: self._on_final, ReplyPiece: self._on_piece, Playback: self._on_playback,
+            SpeakEnded: self._on_speak_ended, ListenFailed: self._on_listen_failed,
+            NodeLost: self._on_lost, NodeBack: self._on_back, TimerFired: self._on_timer,
+            Opened: self._on_opened, Closed: self._on_closed, RulesChanged: self._on_rules,
+        }
+
+    def handle(self, event: Event, now_s: float) -> list[Command]:
+        """Take one event at ``now_s`` (Unix seconds) and return what is to be done, in order."""
+        self._now = now_s
+        self._handlers[type(event)](event)
+        return self._out.drain()
+
+    # The assistant as a whole -----------------------------------------------------------------
+
+    def _on_opened(self, event: Opened) -> None:
+        self._go(Step.IDLE)
+
+    def _on_closed(self, event: Closed) -> None:
+        if self._turn is not None:
+            self._end(event.reason)
+        self._out.cancel_timers()
+        self._lost.clear()
+        self.step = Step.CLOSED
+
+    def _on_rules(self, event: RulesChanged) -> None:
+        self.rules = event.rules
+
+    # Wake and acknowledgement -----------------------------------------------------------------
+
+    def _on_wake(self, event: WakeHeard) -> None:
+        age_s = self._now - event.stamp_s
+        if abs(age_s) > WAKE_MAX_AGE_S:
+            self._log('warning', f'wake ignored: it is {age_s:.1f} s old, expected at most '
+                                 f'{WAKE_MAX_AGE_S:g} s')
+        elif self.step is Step.CLOSED:
+            self._log('info', 'wake ignored: not ready yet')
+        elif 'stt' in self._lost:
+            self._log('warning', 'wake ignored: stt is being restarted')
+        elif self._turn is None:
+            self._open_dialog(event)
+        elif self.step is Step.ACKNOWLEDGING and self._is_same_word(self._turn, event):
+            self._log('debug', 'wake ignored: it is being acknowledged')
+        else:
+            self._interrupt(self._turn, event)
+
+    def _is_same_word(self, turn: Turn, event: WakeHeard) -> bool:
+        return event.word_end_s - turn.word_end_s < SAME_WORD_S
+
+    def _open_dialog(self, event: WakeHeard) -> None:
+        dialog_id = event.dialog_id or new_dialog_id(self._now, self._salt())
+        self._failures = 0
+        self._out.add(OpenDialog(dialog_id))
+        self._begin_woken(TurnKey(dialog_id, 1), event)
+
+    def _interrupt(self, turn: Turn, event: WakeHeard) -> None:
+        """The user called while a dialog runs: whatever it does gives way to a new turn."""
+        self._cancel_phrase()
+        self._close_interrupted()
+        if self.step in ANSWERING:
+            self._out.add(StopReply(turn.key, 'wake word'))
+            self._closing = turn
+            self._out.set_timer('closing', self._now + CLOSING_TIMEOUT_S)
+        self._begin_woken(TurnKey(turn.key.dialog_id, turn.key.turn + 1), event)
+
+    def _begin_woken(self, key: TurnKey, event: WakeHeard) -> None:
+        self._begin(key, event.phrase, event.word_end_s, 0.0)
+        self._event(key, 'wake', source=event.source, phrase=event.phrase,
+                    score=round(event.score, 3), acknowledgement=event.acknowledgement)
+        self._acknowledgement = event.acknowledgement
+        ready_s = max(self._now, event.word_end_s + self.rules.ack_delay_s)
+        self._out.set_timer('ack', ready_s)
+        self._go(Step.ACKNOWLEDGING)
+
+    def _acknowledge(self) -> None:
+        if not self._acknowledgement or 'tts' in self._lost:
+            self._go(Step.LISTENING)
+        else:
+            self._say('ack', self._acknowledgement)
+
+    # Listening --------------------------------------------------------------------------------
+
+    def _on_started(self, event: SpeechStarted) -> None:
+        turn = self._current(event.key, HEARING)
+        if turn is None or turn.started:
+            return
+        turn.started = True
+        self._out.cancel_timer('ack')
+        self._cancel_phrase()
+        self._out.set_timer('stt', self._now + self.rules.max_utterance_s + 2 * MARGIN_S)
+        self._go(Step.LISTENING)
+
+    def _on_final(self, event: SpeechFinal) -> None:
+        turn = self._current(event.key, HEARING)
+        if turn is None:
+            return
+        self._out.cancel_timer('stt')
+        self._out.cancel_timer('ack')
+        if event.outcome is Outcome.FAILED:
+            self._fail('stt', event.error_msg)
+        elif event.outcome is Outcome.SPEECH and event.text.strip():
+            self._cancel_phrase()
+            self._think(turn, event)
+        else:
+            outcome = Outcome.STOPPED if event.outcome is Outcome.STOPPED else Outcome.NO_SPEECH
+            self._end(outcome.name.lower(), stt_has_ended=True)
+
+    def _on_listen_failed(self, event: ListenFailed) -> None:
+        if self._current(event.key, HEARING) is not None:
+            self._fail('stt', event.error_msg)
+
+    # Timers -----------------------------------------------------------------------------------
+
+    def _on_timer(self, event: TimerFired) -> None:
+        if self._out.take_fired(event):
+            self._TIMERS[event.name](self)
+
+    def _on_stt_silent(self) -> None:
+        self._fail('stt', 'no word from stt in time')
+
+    def _on_no_reply(self) -> None:
+        self._fail('llm', f'no text of the reply for {self.rules.thinking_timeout_s:g} s')
+
+    def _on_no_sound(self) -> None:
+        self._fail('tts', f'no sound of the reply for {PLAYBACK_TIMEOUT_S:g} s')
+
+    def _on_no_phrase(self) -> None:
+        self._on_speak_ended(SpeakEnded(
+            self._phrase_token, ErrorCode.TIMEOUT, f'no end after {PHRASE_TIMEOUT_S:g} s'))
+
+    def _on_no_recovery(self) -> None:
+        self._end(f'{self._awaited} did not come back')
+
+    _TIMERS: dict[str, Callable[[DialogManager], None]] = {
+        'ack': _acknowledge, 'stt': _on_stt_silent, 'reply': _on_no_reply,
+        'playback': _on_no_sound, 'phrase': _on_no_phrase, 'recovery': _on_no_recovery,
+        'closing': DialogAnswer._close_interrupted,
+    }

@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Carries out the dialog manager's commands over ROS, and answers with events."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, TYPE_CHECKING
+
+from rclpy.action import ActionClient
+from rclpy.callback_groups import ReentrantCallbackGroup
+
+from va_common.errors import AssistantError, ErrorCode
+from va_common.ids import TurnKey
+from va_common.ros_time import to_msg
+from va_interfaces.action import Speak as SpeakAction
+from va_interfaces.srv import Cancel
+from va_interfaces.srv import StartListening as StartService
+from va_interfaces.srv import StopListening as StopService
+from va_loader.dialog_commands import (
+    CancelSpeak,
+    Command,
+    LogLine,
+    OpenDialog,
+    PublishReport,
+    ShowState,
+    Speak,
+    StartListening,
+    StopListening,
+    StopReply,
+    WriteRecord,
+)
+from va_loader.dialog_events import Event, ListenFailed, SpeakEnded
+from va_loader.ros_bridge import answer_of, call
+
+if TYPE_CHECKING:
+    from va_loader.node import LoaderNode
+
+CALL_TIMEOUT_S = 2.0
+GOAL_TIMEOUT_S = 3.0
+"""From a goal to its acceptance."""
+
+
+class DialogPort:
+    """Executes commands; never blocks: calls run as tasks of the loop.
+
+    Args:
+        node: the loader's node.
+        loop: where the calls run.
+        post: takes the events that answer.
+    """
+
+    def __init__(self, node: LoaderNode, loop: asyncio.AbstractEventLoop,
+                 post: Callable[[Event], None]) -> None:
+        self._node = node
+        self._loop = loop
+        self._post = post
+        self._phrases: dict[str, asyncio.Task[None]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        group = ReentrantCallbackGroup()
+        self._start = node.create_client(StartService, 'stt/start', callback_group=group)
+        self._stop = node.create_client(StopService, 'stt/stop', callback_group=group)
+        self._cancels = {
+            name: node.create_client(Cancel, f'{name}/stop', callback_group=group)
+            for name in ('llm', 'tts')}
+        self._speak = ActionClient(node, SpeakAction, 'tts/speak', callback_group=group)
+        self._execute: dict[type, Callable[[Any], object]] = {
+            StartListening: lambda c: self._run(self._start_listening(c)),
+            StopListening: lambda c: self._run(self._stop_listening(c)),
+            StopReply: self._stop_reply,
+            Speak: lambda c: loop.call_soon_threadsafe(self._begin_phrase, c),
+            CancelSpeak: lambda c: loop.call_soon_threadsafe(self._cancel_phrase, c),
+            OpenDialog: lambda c: node.logging_client.new_dialog(c.dialog_id),
+            WriteRecord: self._write,
+            ShowState: lambda c: node.board.show_dialog(c.name, c.key, c.reason),
+            PublishReport: lambda c: node.publish_report(c.report),
+            LogLine: lambda c: getattr(node.log, c.level)(c.text),
+        }
+
+    def execute(self, command: Command) -> None:
+        """Carry out one command, from any thread."""
+        self._execute[type(command)](command)
+
+    async def speak(self, text: str, key: TurnKey = TurnKey('')) -> None:
+        """Have a phrase spoken and wait for its end; when cancelled, it stops.
+
+        Raises:
+            AssistantError: it was not spoken to its end.
+        """
+        if not self._speak.server_is_ready():
+            raise AssistantError(ErrorCode.UNAVAILABLE, 'tts/speak: no such action server')
+        goal = SpeakAction.Goal(text=text, dialog_id=key.dialog_id, turn=key.turn, interrupt=True)
+        sent = self._speak.send_goal_async(goal)
+        try:
+            handle = await asyncio.wait_for(answer_of(sent), GOAL_TIMEOUT_S)
+        except (asyncio.TimeoutError, asyncio.CancelledError) as error:
+            sent.add_done_callback(_cancel_late_goal)
+            if isinstance(error, asyncio.CancelledError):
+                raise
+            raise AssistantError(ErrorCode.TIMEOUT, 'tts/speak: goal not answered') from error
+        if not handle.accepted:
+            raise AssistantError(ErrorCode.UNAVAILABLE, 'tts/speak: goal refused')
+        await self._result_of(handle)
+
+    async def close(self) -> None:
+        """Cancel what runs."""
+        tasks = [*self._tasks, *self._phrases.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _result_of(self, handle: Any) -> None:
+        try:
+            result = (await answer_of(handle.get_result_async())).result
+        except asyncio.CancelledError:
+            handle.cancel_goal_async()
+            raise
+        if result.error_code:
+            raise AssistantError(_code(result.error_code), result.error_msg)
+
+    # Phrases: in the loop's thread -------------------------------------------------------------
+
+    def _begin_phrase(self, command: Speak) -> None:
+        task = self._loop.create_task(self._phrase(command))
+        self._phrases[command.token] = task
+        task.add_done_callback(lambda done: self._phrases.pop(command.token, None))
+
+    def _cancel_phrase(self, command: CancelSpeak) -> None:
+        task = self._phrases.get(command.token)
+        if task is not None:
+            task.cancel()
+
+    async def _phrase(self, command: Speak) -> None:
+        try:
+            await self.speak(command.text, command.key)
+        except AssistantError as error:
+            self._post(SpeakEnded(command.token, int(error.code), error.message))
+        else:
+            self._post(SpeakEnded(command.token))
+
+    # Services -----------------------------------------------------------------------------------
+
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        self._loop.call_soon_threadsafe(self._keep, work)
+
+    def _keep(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _start_listening(self, command: StartListening) -> None:
+        key = command.key
+        request = StartService.Request(
+            dialog_id=key.dialog_id, turn=key.turn, listen_from=to_msg(command.listen_from_s),
+            wake_phrase=command.wake_phrase,
+            no_speech_timeout_ms=round(command.no_speech_timeout_s * 1000))
+        problem = await self._call('stt/start', self._start, request)
+        if problem:
+            self._post(ListenFailed(key, problem))
+
+    async def _stop_listening(self, command: StopListening) -> None:
+        request = StopService.Request(
+            dialog_id=command.key.dialog_id, turn=command.key.turn, reason=command.reason)
+        await self._call('stt/stop', self._stop, request)
+
+    def _stop_reply(self, command: StopReply) -> None:
+        request = Cancel.Request(
+            dialog_id=command.key.dialog_id, turn=command.key.turn, reason=command.reason)
+        for name, client in self._cancels.items():
+            self._run(self._cancel(f'{name}/stop', client, request))
+
+    async def _cancel(self, name: str, client: Any, request: Any) -> None:
+        await self._call(name, client, request)
+
+    async def _call(self, name: str, client: Any, request: Any) -> str:
+        """Call a service of a node; what went wrong, for a person, or nothing."""
+        try:
+            answer = await call(client, request, CALL_TIMEOUT_S)
+        except asyncio.TimeoutError:
+            problem = f'{name}: no answer in {CALL_TIMEOUT_S:g} s'
+        else:
+            problem = f'{name}: {answer.error_msg}' if answer.error_code else ''
+        if problem:
+            self._node.log.warning(problem)
+        return problem
+
+    def _write(self, command: WriteRecord) -> None:
+        self._node.logging_client.dialog(
+            command.key.dialog_id, command.key.turn, command.role, command.text,
+            dict(command.data), command.stamp_s)
+
+
+def _cancel_late_goal(sent: Any) -> None:
+    """A goal that nobody waits for any more is accepted after all: stop it."""
+    handle = sent.result()
+    if handle is not None and handle.accepted:
+        handle.cancel_goal_async()
+
+
+def _code(number: int) -> ErrorCode:
+    return ErrorCode(number) if number in list(ErrorCode) else ErrorCode.INTERNAL

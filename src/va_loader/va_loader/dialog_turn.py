@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the dialog manager remembers of one turn, and the commands it collects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from va_common.ids import TurnKey
+from va_loader.dialog_commands import CancelTimer, Command, SetTimer
+from va_loader.dialog_events import ReplyPiece, TimerFired
+from va_loader.turn_report import StageTimes
+
+_REVISIONS_KEPT = 3
+
+
+@dataclass
+class Reply:
+    """The text of one revision's reply so far."""
+
+    first_s: float
+    text: str = ''
+    done: bool = False
+    error_msg: str = ''
+
+
+@dataclass
+class Turn:
+    """One turn: the user speaks, the assistant answers."""
+
+    key: TurnKey
+    """With the revision of the final text once that is there."""
+    phrase: str
+    word_end_s: float
+    times: StageTimes = field(default_factory=StageTimes)
+    started: bool = False
+    """Whether the user began to speak."""
+    final: bool = False
+    """Whether the user's text is there."""
+    audible: bool = False
+    """Whether the reply began to play."""
+    heard: str = ''
+    """The reply as far as it was heard."""
+    underruns: int = 0
+    sound_until_s: float = 0.0
+    """Until when the sound lasts that tts has told of."""
+    replies: dict[int, Reply] = field(default_factory=dict)
+    """By revision: speculative ones come before the final text."""
+
+    def is_of(self, key: TurnKey) -> bool:
+        """Whether ``key`` means this turn, in whatever revision."""
+        return (key.dialog_id, key.turn) == (self.key.dialog_id, self.key.turn)
+
+    @property
+    def reply(self) -> Reply | None:
+        """The reply to the final text; None while there is none."""
+        return self.replies.get(self.key.revision) if self.final else None
+
+    def take(self, piece: ReplyPiece) -> None:
+        """Add a piece to the reply of its revision; the oldest revision is forgotten."""
+        revision = piece.key.revision
+        reply = self.replies.setdefault(revision, Reply(piece.stamp_s))
+        reply.text += piece.text
+        reply.done = reply.done or piece.is_last
+        reply.error_msg = reply.error_msg or piece.error_msg
+        if len(self.replies) > _REVISIONS_KEPT:
+            del self.replies[min(self.replies)]
+
+
+class Outbox:
+    """Collects the commands of one step and numbers the timers, so that old ones are ignored."""
+
+    def __init__(self) -> None:
+        self._commands: list[Command] = []
+        self._tokens: dict[str, int] = {}
+        self._count = 0
+
+    def add(self, command: Command) -> None:
+        """Append one command."""
+        self._commands.append(command)
+
+    def drain(self) -> list[Command]:
+        """The commands since the last call, in order."""
+        commands, self._commands = self._commands, []
+        return commands
+
+    def set_timer(self, name: str, at_s: float) -> None:
+        """Set or move a timer."""
+        self._count += 1
+        self._tokens[name] = self._count
+        self.add(SetTimer(name, at_s, self._count))
+
+    def cancel_timer(self, name: str) -> None:
+        """Forget a timer; nothing happens when it is not set."""
+        if self._tokens.pop(name, None) is not None:
+            self.add(CancelTimer(name))
+
+    def cancel_timers(self) -> None:
+        """Forget every timer."""
+        for name in list(self._tokens):
+            self.cancel_timer(name)
+
+    def is_set(self, name: str) -> bool:
+        """Whether a timer runs."""
+        return name in self._tokens
+
+    def take_fired(self, event: TimerFired) -> bool:
+        """Whether a fired timer still counts; it is then no longer set."""
+        if self._tokens.get(event.name) != event.token:
+            return False
+        del self._tokens[event.name]
+        return True

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The process ``main``: checks the environment, starts the loader, passes signals on."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+import sys
+
+from va_common import process
+from va_common.health import check, HealthState, PORTS
+from va_common.retry_backoff import RestartBudget
+from va_loader.bootstrap import BootstrapError, prepare, Prepared
+from va_loader.children import environment, print_line
+from va_loader.fatal_guard import FatalGuard, LastResortLog, LoaderProcess, stop_orphans
+from va_loader.health_watcher import CHECK_TIMEOUT_S, HealthWatcher
+from va_loader.proc_supervisor import ChildProcess, spawn
+from va_loader.procfs import is_frozen, sample
+from va_loader.shm_sweep import sweep
+from va_loader.signal_handler import SignalHandler
+
+START_TIMEOUT_S = 30.0
+"""For the loader's health port to answer for the first time."""
+STALE_SHM_S = 60.0
+
+
+class Main:
+    """Keeps one loader running.
+
+    Args:
+        prepared: what the bootstrap found good.
+    """
+
+    def __init__(self, prepared: Prepared) -> None:
+        self._prepared = prepared
+        config = prepared.config
+        self._port = PORTS['loader'] + int(str(config.get('system.port_offset')))
+        self._interval_s = float(str(config.get('loader.health_interval_ms'))) / 1000.0
+        self._budget = RestartBudget(int(str(config.get('loader.restart_limit'))), 60.0)
+        self._checks = ThreadPoolExecutor(1, thread_name_prefix='check')
+
+    async def run(self) -> int:
+        """Until the loader ends on purpose; the exit code."""
+        process.adopt_orphans()
+        last_resort = LastResortLog(self._prepared.log_folder, print_line)
+        guard = FatalGuard(
+            self._start, self._hung, self._clear_up, last_resort.write, self._budget)
+        SignalHandler(guard.stop, guard.kill).install(asyncio.get_running_loop())
+        try:
+            return await guard.run()
+        finally:
+            self._checks.shutdown(wait=False, cancel_futures=True)
+
+    def _start(self) -> ChildProcess:
+        command = [sys.executable, '-m', 'va_loader.loader', *self._prepared.options.arguments()]
+        return spawn('loader', command, lambda name, line: print_line(line),
+                     environment(self._prepared.config))
+
+    async def _hung(self, loader: LoaderProcess) -> str:
+        """Return, with the reason, when the loader no longer answers; NOT_SERVING is an answer."""
+        assert isinstance(loader, ChildProcess)
+        watcher = HealthWatcher(
+            self._answers, lambda: sample(loader.pid), lambda: is_frozen(loader.pid),
+            self._interval_s)
+        try:
+            await asyncio.wait_for(watcher.serving(poll_s=0.5), START_TIMEOUT_S)
+        except asyncio.TimeoutError:
+            return f'no answer within {START_TIMEOUT_S:g} s of its start'
+        return await watcher.lost()
+
+    async def _answers(self) -> HealthState:
+        loop = asyncio.get_running_loop()
+        state = await loop.run_in_executor(self._checks, check, self._port, CHECK_TIMEOUT_S)
+        return HealthState.SERVING if state is HealthState.NOT_SERVING else state
+
+    async def _clear_up(self) -> None:
+        await stop_orphans()
+        sweep(min_age_s=0.0)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the assistant; 0 after a signal, 2 configuration, 3 taken, 1 anything else."""
+    try:
+        prepared = prepare(sys.argv[1:] if argv is None else argv)
+    except BootstrapError as error:
+        for problem in error.problems:
+            print_line(problem)
+        return error.exit_code
+    sweep(min_age_s=STALE_SHM_S)
+    try:
+        return asyncio.run(Main(prepared).run())
+    finally:
+        prepared.lock.release()
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One managed node: process, lifecycle and health as one thing that starts and stops."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
+
+from va_loader.failures import NodeFailure
+from va_loader.health_watcher import HealthWatcher
+
+PROCESS_TIMEOUT_S = 30.0
+"""From the start of the process until its lifecycle services answer: imports on a busy machine."""
+QUIESCE_TIMEOUT_S = 0.8
+"""Deactivate and cleanup on the way down."""
+REAP_TIMEOUT_S = 1.2
+"""From SIGINT to SIGTERM; half of it more to SIGKILL."""
+
+
+class Process(Protocol):
+    """A child process; see :class:`va_loader.proc_supervisor.ChildProcess`."""
+
+    @property
+    def pid(self) -> int:
+        """Process id."""
+
+    @property
+    def alive(self) -> bool:
+        """Whether it has not ended."""
+
+    @property
+    def last_error(self) -> str:
+        """The last line that it wrote about an error; empty: none."""
+
+    async def exited(self) -> str:
+        """Wait for the end and return its reason."""
+
+    def interrupt(self) -> None:
+        """Ask it to end in order."""
+
+    def terminate(self) -> None:
+        """End it while it has nothing to put in order yet."""
+
+    async def stop(self, timeout_s: float) -> None:
+        """Wait for the end, SIGTERM after ``timeout_s``, SIGKILL after half as long again."""
+
+
+class Lifecycle(Protocol):
+    """Transitions of one node; see :class:`va_loader.lifecycle_client.LifecycleClient`."""
+
+    async def available(self) -> None:
+        """Wait until the node answers."""
+
+    async def configure(self) -> None:
+        """To inactive; raises NodeFailure when refused."""
+
+    async def activate(self) -> None:
+        """To active; raises NodeFailure when refused."""
+
+    async def go_down(self) -> None:
+        """To unconfigured, as far as it can be moved; raises NodeFailure when refused."""
+
+    async def deactivate(self) -> None:
+        """To inactive; raises NodeFailure when refused."""
+
+
+class ManagedNode:
+    """A node under the loader.
+
+    Args:
+        name: of node and process.
+        spawn: starts the process.
+        lifecycle: its transitions; each raises NodeFailure when refused.
+        health: its checks.
+        log: told (level, line).
+    """
+
+    def __init__(self, name: str, spawn: Callable[[], Process], lifecycle: Lifecycle,
+                 health: Callable[[Process], HealthWatcher],
+                 log: Callable[[str, str], None]) -> None:
+        self.name = name
+        self._spawn = spawn
+        self._lifecycle = lifecycle
+        self._make_health = health
+        self._log = log
+        self._process: Process | None = None
+        self._step = 'process'
+        self._answers = False
+        """Whether the process has come so far that its node answers."""
+
+    @property
+    def pid(self) -> int:
+        """Process id; 0 while none runs."""
+        return self._process.pid if self._process and self._process.alive else 0
+
+    def spawn(self) -> None:
+        """Start the process if it does not run."""
+        if not self.pid:
+            self._process = self._spawn()
+            self._answers = False
+
+    async def start(self, timeout_s: float) -> None:
+        """From the process to SERVING.
+
+        Args:
+            timeout_s: for configure, activate and SERVING together, once the process answers.
+
+        Raises:
+            NodeFailure: it ended, refused a transition or took too long.
+        """
+        self.spawn()
+        self._step = 'process'
+        await self._within(self._lifecycle.available(), PROCESS_TIMEOUT_S)
+        self._answers = True
+        await self._within(self._make_ready(), timeout_s)
+
+    async def lost(self) -> str:
+        """Return, with the reason, once the running node has crashed, hung or stopped serving."""
+        process = self._require_process()
+        watch = asyncio.ensure_future(self._make_health(process).lost())
+        end = asyncio.ensure_future(process.exited())
+        return await _first(watch, end)
+
+    async def healthy(self) -> bool:
+        """Whether it serves at this moment."""
+        return bool(self.pid) and await self._make_health(self._require_process()).healthy()
+
+    async def disarm(self) -> None:
+        """Deactivate for as long as a node that it needs is away; never raises."""
+        await self._quietly('deactivate', self._lifecycle.deactivate())
+
+    async def arm(self, timeout_s: float) -> None:
+        """Activate again. Raises NodeFailure."""
+        self._step = 'activate'
+        await self._within(self._activate(), timeout_s)
+
+    async def quiesce(self) -> None:
+        """Deactivate, clean up, ask the process to end. Bounded in time, never raises."""
+        if not self.pid:
+            return
+        process = self._require_process()
+        if not self._answers:
+            process.terminate()
+            return
+        await self._quietly('stop', self._lifecycle.go_down())
+        process.interrupt()
+
+    async def reap(self) -> None:
+        """Wait for the end of the process, by force if need be. Bounded, never raises."""
+        if self._process is not None:
+            await self._process.stop(REAP_TIMEOUT_S)
+
+    async def kill(self) -> None:
+        """End a lost process at once, with its whole group. Bounded, never raises."""
+        if self._process is not None:
+            await self._process.stop(0.0)
+
+    async def _make_ready(self) -> None:
+        self._step = 'configure'
+        await self._lifecycle.configure()
+        await self._activate()
+
+    async def _activate(self) -> None:
+        self._step = 'activate'
+        await self._lifecycle.activate()
+        self._step = 'serving'
+        await self._make_health(self._require_process()).serving()
+
+    async def _quietly(self, what: str, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await asyncio.wait_for(work, QUIESCE_TIMEOUT_S)
+        except asyncio.TimeoutError:
+            self._log('warning', f'{self.name}: {what} took more than {QUIESCE_TIMEOUT_S:g} s')
+        except NodeFailure as failure:
+            self._log('warning', str(failure))
+
+    async def _within(self, work: Coroutine[Any, Any, None], timeout_s: float) -> None:
+        """Run a part of the start; the end of the process or of the time makes it fail."""
+        process = self._require_process()
+        task = asyncio.ensure_future(work)
+        end = asyncio.ensure_future(process.exited())
+        try:
+            await asyncio.wait((task, end), timeout=timeout_s,
+                               return_when=asyncio.FIRST_COMPLETED)
+            if end.done():
+                raise self._failure(end.result())
+            if not task.done():
+                raise self._failure(f'not done after {timeout_s:g} s')
+            self._raise_of(task)
+        finally:
+            await _cancel(task, end)
+
+    def _raise_of(self, task: asyncio.Future[None]) -> None:
+        error = task.exception()
+        if isinstance(error, NodeFailure):
+            raise self._failure(error.reason)
+        if error is not None:
+            raise error
+
+    def _failure(self, reason: str) -> NodeFailure:
+        last = self._require_process().last_error
+        return NodeFailure(self.name, self._step, f'{reason}; {last}' if last else reason)
+
+    def _require_process(self) -> Process:
+        assert self._process is not None, f'{self.name} has no process'
+        return self._process
+
+
+async def _first(*tasks: asyncio.Future[str]) -> str:
+    """The result of the task that ends first; the others are cancelled."""
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        return done.pop().result()
+    finally:
+        await _cancel(*tasks)
+
+
+async def _cancel(*tasks: asyncio.Future[Any]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What Linux knows about a process, from /proc: frozen, busy or asleep; its descendants."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+_STOPPED = ('T', 't')
+BUSY_SHARE = 0.3
+"""Share of the time on, or waiting for, a core from which a process counts as busy."""
+
+
+class Activity(Enum):
+    """What a process did since it was last looked at."""
+
+    GONE = 'gone'
+    FROZEN = 'frozen'
+    """Stopped by a signal or a debugger."""
+    BUSY = 'busy'
+    """It computed, or waited for a core that others had."""
+    ASLEEP = 'asleep'
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One look at a process."""
+
+    state: str
+    """Letter of ``/proc/<pid>/stat``; empty: there is no such process."""
+    worked_s: float
+    """Time of all threads on a core and in the queue for one."""
+
+
+def sample(pid: int) -> Sample:
+    """Look at a process now."""
+    folder = Path('/proc') / str(pid)
+    try:
+        state = _stat_fields(folder)[0]
+        worked_ns = sum(_worked_ns(task) for task in (folder / 'task').iterdir())
+    except OSError:
+        return Sample('', 0.0)
+    return Sample(state, worked_ns * 1e-9)
+
+
+def is_frozen(pid: int) -> bool:
+    """Whether a process is stopped by a signal or a debugger; cheaper than :func:`sample`."""
+    try:
+        return _stat_fields(Path('/proc') / str(pid))[0] in _STOPPED
+    except OSError:
+        return False
+
+
+def activity(before: Sample, after: Sample, span_s: float) -> Activity:
+    """What happened between two samples that lie ``span_s`` seconds apart."""
+    if after.state in ('', 'Z', 'X'):
+        return Activity.GONE
+    if after.state in _STOPPED:
+        return Activity.FROZEN
+    if after.worked_s - before.worked_s >= BUSY_SHARE * span_s:
+        return Activity.BUSY
+    return Activity.ASLEEP
+
+
+def descendants(pid: int) -> list[int]:
+    """All processes under ``pid``, children before grandchildren; zombies left out."""
+    children: dict[int, list[int]] = {}
+    for folder in Path('/proc').iterdir():
+        if folder.name.isdigit():
+            try:
+                fields = _stat_fields(folder)
+            except OSError:
+                continue  # it ended while we looked
+            if fields[0] != 'Z':
+                children.setdefault(int(fields[1]), []).append(int(folder.name))
+    found: list[int] = []
+    queue = [pid]
+    while queue:
+        under = children.get(queue.pop(0), [])
+        found += under
+        queue += under
+    return found
+
+
+def _stat_fields(folder: Path) -> list[str]:
+    """The fields of stat from the state letter on: the name before may hold anything."""
+    return (folder / 'stat').read_text().rpartition(')')[2].split()
+
+
+def _worked_ns(task: Path) -> int:
+    try:
+        on_core, queued, _ = (task / 'schedstat').read_text().split()
+    except (OSError, ValueError):
+        return 0  # the thread ended, or the kernel keeps no such statistics
+    return int(on_core) + int(queued)
