@@ -32,6 +32,9 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
         help='where report.json, mic.wav, speaker.wav and timeline.png go (%(default)s)')
     add('--config', type=Path, metavar='INI', help='instead of config/assistant.ini')
     add('--profile', choices=('auto', 'cpu', 'cuda'), help='instead of the configured profile')
+    add('--namespace', default='', help='ROS namespace of the assistant')
+    add('--log-level', default='', help='of the assistant')
+    add('--params-file', type=Path, metavar='FILE', help='ROS parameter file for the assistant')
     add('--port-offset', type=int, metavar='N', help='when another assistant runs on this machine')
     add('--voice', default=scripts.VOICE, help='Kokoro voice of the user (%(default)s)')
     add('--questions', type=Path, metavar='FILE',
@@ -52,6 +55,13 @@ def _recording(value: str) -> tuple[Path, str]:
     if not colon or not text.strip():
         raise argparse.ArgumentTypeError(f'{value}: expected WAV:TEXT')
     return Path(path), text.strip()
+
+
+def _passed_on(options: argparse.Namespace) -> tuple[str, ...]:
+    """The options of main that it gets as they are."""
+    pairs = {'--namespace': options.namespace, '--log-level': options.log_level,
+             '--params-file': options.params_file and options.params_file.resolve()}
+    return tuple(str(text) for flag, value in pairs.items() if value for text in (flag, value))
 
 
 def _make_script(options: argparse.Namespace, voices: Voices) -> scripts.Script:
@@ -75,7 +85,8 @@ def main(argv: list[str] | None = None) -> int:
         options.out.mkdir(parents=True, exist_ok=True)
         demonstration = Demonstration(DemoSettings(
             out=options.out, room=room, config=options.config, profile=options.profile or '',
-            port_offset=options.port_offset))
+            port_offset=options.port_offset, namespace=options.namespace.strip('/'),
+            options=_passed_on(options)))
         passed = demonstration.run(lambda voices: _make_script(options, voices))
     except KeyboardInterrupt:
         print('\nstopped', flush=True)

@@ -29,7 +29,8 @@ class Narrator:
         self._output = output
         self._width = width
         self._colour = output.isatty() and 'NO_COLOR' not in os.environ
-        self._start = time.monotonic()
+        self.zero_s: float | None = None
+        "Unix time of the recordings' first sample: times shown are times in the recordings"
         self._lock = threading.Lock()
         self._replies: dict[tuple[str, int], _Reply] = {}
         self._wake_text = ''
@@ -87,7 +88,8 @@ class Narrator:
             self.assistant(reply.text)
 
     def _line(self, kind: str, who: str, text: str) -> None:
-        head = f'{time.monotonic() - self._start:6.1f} s  {who:<10}'
+        clock = '' if self.zero_s is None else f'{time.time() - self.zero_s:.1f} s'
+        head = f'{clock:>8}  {who:<10}'
         wrapped = textwrap.wrap(text, self._width - len(head)) or ['']
         body = ('\n' + ' ' * len(head)).join(wrapped)
         self._print(head + self._paint(kind, body))

@@ -36,6 +36,9 @@ class DemoSettings:
     config: Path | None = None
     profile: str = ''
     port_offset: int | None = None
+    namespace: str = ''
+    options: tuple[str, ...] = ()
+    'further options for main'
     changes: dict[str, str] = field(default_factory=dict)
     'further changes of the configuration, by section.key'
 
@@ -55,13 +58,14 @@ class Demonstration:
         out = self.settings.out
         for name in _FILES:
             (out / name).unlink(missing_ok=True)
-        voices = Voices()
+        voices = Voices(tell=self.narrator.note)
         self._welcome()
         script = make_script(voices)
         with ExitStack() as stack:
             stack.enter_context(_environment(self._ros_environment()))
             room = stack.enter_context(VirtualRoom(self.settings.room))
-            observer = stack.enter_context(Observer())
+            self.narrator.zero_s = room.t0_s
+            observer = stack.enter_context(Observer(self.settings.namespace))
             observer.listeners.append(self.narrator.hear)
             product = Product(self._config, room.environment(), out / 'assistant.log')
             stack.callback(product.kill)
@@ -91,14 +95,14 @@ class Demonstration:
         tell = self.narrator
         tell.title('A conversation with the assistant, in a virtual room')
         tell.plain('The assistant is the real one. Its microphone and speaker are software, the\n'
-                   'user is a synthetic voice, and the room adds echo and noise. Ctrl-C ends it.\n')
+                   'user is a synthetic voice, the room adds echo and noise. Ctrl-C ends it.\n')
 
     def _converse(self, product: Product, observer: Observer, user: SyntheticUser,
                   script: Script) -> Record:
         greeting = str(self._values.section('loader')['greeting'])
         conversation = Conversation(product, observer, user, script, self.narrator, greeting)
         self.narrator.note('starting the assistant')
-        product.start()
+        product.start(*self.settings.options)
         try:
             conversation.hold()
         except NotComing as problem:

@@ -85,8 +85,10 @@ def summarise(report: dict[str, Any], out: Path, tell: Narrator) -> None:
                      f'{report["wakes"]["got"]} wakes, none false.')
     else:
         tell.verdict(False, 'Failed:')
-        for problem in report['problems']:
+        for problem in report['problems'][:3]:
             tell.plain(f'  - {problem}')
+        if len(report['problems']) > 3:
+            tell.plain(f'  … {len(report["problems"]) - 3} more in the report')
     waits = [turn['voice_to_voice_ms'] / 1000 for turn in turns if turn['voice_to_voice_ms'] > 0]
     if waits:
         tell.plain('The answers began ' + ', '.join(f'{wait:.1f}' for wait in waits)

@@ -89,6 +89,7 @@ def _channel(axis, samples: np.ndarray, spans: list[Span], colour: str, name: st
 
 
 def _state_strip(axis, states: list[tuple[float, str]], seconds: float) -> None:
+    states = [states[k] for k in range(len(states)) if k == 0 or states[k][1] != states[k - 1][1]]
     ends = [start for start, _ in states[1:]] + [seconds]
     for (start, name), end in zip(states, ends, strict=True):
         axis.axvspan(max(0.0, start), end, color=_STATES.get(name, '#ffffff'))

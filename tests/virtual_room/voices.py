@@ -39,23 +39,24 @@ class Voices:
     The engine is loaded only when something is missing in the cache.
     """
 
-    def __init__(self, folder: Path | None = None) -> None:
+    def __init__(self, folder: Path | None = None,
+                 tell: Callable[[str], None] = lambda _: None) -> None:
+        """``tell`` gets a line for each sentence that has to be synthesised."""
+        self._tell = tell
         self._folder = folder or cache_folder()
         self._engine: Any = None
 
-    def prepare(self, sentences: Iterable[tuple[str, str]],
-                tell: Callable[[str], None] = lambda _: None) -> None:
-        """Synthesise what is missing of (text, voice) pairs; ``tell`` gets a line for each."""
+    def prepare(self, sentences: Iterable[tuple[str, str]]) -> None:
+        """Synthesise what is missing of (text, voice) pairs."""
         for text, voice in sentences:
-            if not self._path(text, voice, 1.0).exists():
-                tell(f'making the user\'s voice: "{text}" ({voice})')
-                self.wav(text, voice)
+            self.wav(text, voice)
 
     def wav(self, text: str, voice: str, speed: float = 1.0) -> Path:
         """The 24 kHz mono sound file of ``text``. Raises ValueError for an unknown voice."""
         path = self._path(text, voice, speed)
         if not path.exists():
             self._folder.mkdir(parents=True, exist_ok=True)
+            self._tell(f'preparing the user: “{text}”')
             samples = self._synthesise(text, voice, speed)
             partial = path.with_suffix(f'.{os.getpid()}.part')
             soundfile.write(partial, samples, RATE, format='WAV', subtype='PCM_16')

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One room and one running assistant for all system tests: booted once, stopped at the end."""
+from collections.abc import Iterator
+import os
+from pathlib import Path
+import sys
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+# A domain and ports of our own: an assistant of this machine's user is left alone.
+os.environ['ROS_DOMAIN_ID'] = os.environ.get('VA_TEST_DOMAIN_ID', '46')
+PORT_OFFSET = int(os.environ.get('VA_TEST_PORT_OFFSET', '600'))
+
+from virtual_room.observer import Observer  # noqa: E402
+from virtual_room.product import Product, write_config  # noqa: E402
+from virtual_room.robot import Robot  # noqa: E402
+from virtual_room.room import VirtualRoom  # noqa: E402
+from virtual_room.room_process import RoomSettings  # noqa: E402
+from virtual_room.script import NEAR_MISS, VOICE, WAKE  # noqa: E402
+from virtual_room.voices import SyntheticUser, Voices  # noqa: E402
+
+READY_S = 120.0
+LINES = (
+    WAKE,
+    NEAR_MISS,
+    'Hey Jarvis, what is the capital of Spain?',
+    'The robot is in the kitchen.',
+    'How many legs does a spider have?',
+)
+
+
+def make_config(folder: Path, **changes: str) -> Path:
+    """A configuration for tests; keys as ``loader__follow_up_ms``."""
+    own = {'system.port_offset': str(PORT_OFFSET), 'logger.log_dir': str(folder / 'log')}
+    return write_config(folder / 'assistant.ini',
+                        own | {k.replace('__', '.'): v for k, v in changes.items()})
+
+
+@pytest.fixture(scope='session')
+def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VirtualRoom]:
+    with VirtualRoom(RoomSettings(out=str(tmp_path_factory.mktemp('room')))) as room:
+        yield room
+
+
+@pytest.fixture(scope='session')
+def observer() -> Iterator[Observer]:
+    with Observer() as observer:
+        yield observer
+
+
+@pytest.fixture(scope='session')
+def user(room: VirtualRoom) -> SyntheticUser:
+    voices = Voices()
+    voices.prepare((text, VOICE) for text in LINES)
+    return SyntheticUser(room, voices)
+
+
+@pytest.fixture(scope='session')
+def assistant(room: VirtualRoom, observer: Observer, user: SyntheticUser,
+              tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
+    """The assistant, idle after its greeting."""
+    folder = tmp_path_factory.mktemp('assistant')
+    product = Product(make_config(folder), room.environment(), folder / 'output.log')
+    product.start()
+    try:
+        ready = observer.wait(
+            lambda e: e.topic == 'loader/state' and e.message.name in ('idle', 'fatal'), READY_S,
+            alive=lambda: product.running)
+        assert ready is not None and ready.message.name == 'idle', \
+            f'not ready: {observer.state()}: {product.last_lines(8)}'
+        yield product
+        code = product.stop()
+        assert code == 0, f'exit code {code}: {product.last_lines(8)}'
+        assert not product.left_over()
+    finally:
+        product.kill()
+
+
+@pytest.fixture(scope='session')
+def robot(assistant: Product, observer: Observer) -> Iterator[Robot]:
+    with Robot() as robot:
+        yield robot
+
+
+@pytest.fixture
+def idle(assistant: Product, observer: Observer) -> int:
+    """Wait until the assistant sleeps; returns the number of events so far."""
+    if observer.state() != 'idle':
+        assert observer.wait(
+            lambda e: e.topic == 'loader/state' and e.message.name == 'idle',
+            60.0,
+            mark=observer.mark(),
+        ), f'not idle but {observer.state()}'
+    return observer.mark()

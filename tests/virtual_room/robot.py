@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A robot's program in a test: calls services and actions of the assistant with deadlines."""
+from __future__ import annotations
+
+from collections.abc import Callable
+import threading
+from typing import Any
+
+import rclpy
+from rclpy.action import ActionClient
+from rclpy.context import Context
+from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+
+from va_common import local_only
+
+
+class Robot:
+    """Context manager with a node of its own."""
+
+    def __init__(self, name: str = 'test_robot') -> None:
+        self._name = name
+        self._context = Context()
+        self._clients: dict[str, Any] = {}
+
+    def __enter__(self) -> Robot:
+        local_only.apply()
+        rclpy.init(context=self._context)
+        self.node = Node(self._name, context=self._context)
+        self._executor = MultiThreadedExecutor(2, context=self._context)
+        self._executor.add_node(self.node)
+        self._thread = threading.Thread(target=self._spin, name='robot', daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._executor.shutdown(2.0)
+        self._context.try_shutdown()
+        self._thread.join(5.0)
+
+    def call(self, kind: Any, name: str, request: Any = None, timeout_s: float = 10.0) -> Any:
+        """Call a service."""
+        if name not in self._clients:
+            self._clients[name] = self.node.create_client(kind, name)
+        client = self._clients[name]
+        assert client.wait_for_service(timeout_s), f'no service {name}'
+        return _result(client.call_async(request or kind.Request()), timeout_s, name)
+
+    def act(self, kind: Any, name: str, goal: Any, timeout_s: float = 60.0,
+            feedback: Callable[[Any], None] = lambda _: None) -> Any:
+        """Send a goal and wait for its result."""
+        handle = self.send(kind, name, goal, feedback)
+        return _result(handle.get_result_async(), timeout_s, name).result
+
+    def send(self, kind: Any, name: str, goal: Any,
+             feedback: Callable[[Any], None] = lambda _: None) -> Any:
+        """Send a goal; returns its handle when it has been accepted."""
+        if name not in self._clients:
+            self._clients[name] = ActionClient(self.node, kind, name)
+        client = self._clients[name]
+        assert client.wait_for_server(10.0), f'no action {name}'
+        handle = _result(client.send_goal_async(goal, lambda m: feedback(m.feedback)), 10.0, name)
+        assert handle.accepted, f'{name} refused the goal'
+        return handle
+
+    def cancel(self, handle: Any, timeout_s: float = 10.0) -> Any:
+        """Cancel a goal and wait for its result."""
+        _result(handle.cancel_goal_async(), timeout_s, 'cancel')
+        return _result(handle.get_result_async(), timeout_s, 'cancelled result').result
+
+    def set_parameter(self, node: str, name: str, value: Any) -> tuple[bool, str]:
+        """Set a parameter of another node; returns (accepted, reason)."""
+        from rcl_interfaces.srv import SetParameters
+
+        request = SetParameters.Request(
+            parameters=[Parameter(name, value=value).to_parameter_msg()]
+        )
+        result = self.call(SetParameters, f'{node}/set_parameters', request).results[0]
+        return result.successful, result.reason
+
+    def _spin(self) -> None:
+        try:
+            self._executor.spin()
+        except ExternalShutdownException:
+            return  # the ordinary end
+
+
+def _result(future: Any, timeout_s: float, what: str) -> Any:
+    done = threading.Event()
+    future.add_done_callback(lambda _: done.set())
+    assert done.wait(timeout_s), f'{what} did not answer within {timeout_s:.0f} s'
+    return future.result()
