@@ -23,7 +23,7 @@ OUR_FILES = MODULES + sorted(
 # Modules that adapt to ROS; everything else is plain logic.
 ROS_MODULES = {
     'va_common': {'audio_messages', 'lifecycle', 'logging_client', 'node_log', 'node_main',
-                  'node_settings', 'qos', 'ros_time', 'testing'},
+                  'node_settings', 'qos', 'ros_time', 'spinning', 'testing'},
 }
 ROS_LIBRARIES = {'rclpy', 'va_interfaces', 'std_msgs', 'diagnostic_msgs', 'lifecycle_msgs',
                  'rcl_interfaces', 'builtin_interfaces', 'action_msgs'}

@@ -9,14 +9,15 @@ import signal
 import sys
 import threading
 import traceback
-from typing import Any, Protocol
+from typing import Any
 
 import rclpy
-from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
+from rclpy.executors import MultiThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
 from va_common import local_only, process
 from va_common.errors import AssistantError, ErrorCode
+from va_common.spinning import Spinner
 
 EXIT_CLEAN = 0
 EXIT_FAILED = 1
@@ -26,12 +27,6 @@ EXIT_TAKEN = 3
 # Transitions, services and timers may each hold one; inference runs in workers of its own.
 _EXECUTOR_THREADS = 6
 _SHUTDOWN_TIMEOUT_S = 2.0
-
-
-class RunnableNode(Protocol):
-    """What :func:`run_node` needs: a rclpy node with an idempotent ``close``."""
-
-    def close(self) -> None: ...
 
 
 def run_node(factory: Callable[[], Any]) -> int:
@@ -75,27 +70,19 @@ class _Process:
     def run(self) -> int:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._on_signal)
-        spinner = threading.Thread(target=self._spin, name='executor', daemon=True)
-        spinner.start()
+        spinner = Spinner(self._executor, self._on_failure)
         self._ended.wait()
         # Closed while the executor still spins: the last log lines leave through it.
         self._node.close()
-        self._executor.shutdown(_SHUTDOWN_TIMEOUT_S)
+        spinner.stop(_SHUTDOWN_TIMEOUT_S)
         rclpy.try_shutdown()
-        spinner.join(_SHUTDOWN_TIMEOUT_S)
         return self._exit_code
 
     def _on_signal(self, number: int, frame: object) -> None:
         self._ended.set()
 
-    def _spin(self) -> None:
-        try:
-            self._executor.spin()
-        except ExternalShutdownException:
-            pass  # the context was shut down: the ordinary end
-        except BaseException:
-            # An exception out of a callback: the node is in an unknown state, the loader restarts it.
-            traceback.print_exc()
-            self._exit_code = EXIT_FAILED
-        finally:
-            self._ended.set()
+    def _on_failure(self, error: BaseException) -> None:
+        # Out of a callback: the node is in an unknown state, the loader restarts it.
+        traceback.print_exception(error)
+        self._exit_code = EXIT_FAILED
+        self._ended.set()

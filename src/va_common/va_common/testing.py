@@ -11,9 +11,10 @@ from typing import Any
 
 import rclpy
 from rclpy.context import Context
-from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
+from rclpy.executors import MultiThreadedExecutor
 
 from va_common import local_only
+from va_common.spinning import Spinner
 
 _POLL_S = 0.005
 
@@ -51,23 +52,12 @@ def spin(*nodes: Any) -> Iterator[MultiThreadedExecutor]:
     for node in nodes:
         executor.add_node(node)
     failures: list[BaseException] = []
-    thread = threading.Thread(target=_spin, args=(executor, failures), daemon=True)
-    thread.start()
+    spinner = Spinner(executor, failures.append)
     try:
         yield executor
     finally:
-        executor.shutdown(2.0)
-        thread.join(2.0)
+        spinner.stop(2.0)
     assert not failures, f'a callback raised: {failures[0]!r}'
-
-
-def _spin(executor: MultiThreadedExecutor, failures: list[BaseException]) -> None:
-    try:
-        executor.spin()
-    except ExternalShutdownException:
-        pass  # the ordinary end
-    except BaseException as error:
-        failures.append(error)
 
 
 def wait_for(predicate: Callable[[], Any], timeout_s: float, what: str) -> Any:

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+import threading
+import time
+
+from rclpy.executors import MultiThreadedExecutor
+from rclpy.node import Node
+
+from va_common.spinning import Spinner
+from va_common.testing import ros_context, wait_for
+
+
+def test_an_idle_executor_is_ended_at_once():
+    with ros_context() as context:
+        node = Node('idle', context=context)
+        executor = MultiThreadedExecutor(2, context=context)
+        executor.add_node(node)
+        failures = []
+        spinner = Spinner(executor, failures.append)
+        ticked = threading.Event()
+        node.create_timer(0.01, ticked.set)
+        assert ticked.wait(5)
+        started = time.monotonic()
+        spinner.stop(5.0)
+        assert time.monotonic() - started < 2.5, 'stop waited for its deadline'
+        assert not failures
+        node.destroy_node()
+
+
+def test_an_exception_of_a_callback_is_told():
+    with ros_context() as context:
+        node = Node('broken', context=context)
+        executor = MultiThreadedExecutor(2, context=context)
+        executor.add_node(node)
+        failures = []
+        spinner = Spinner(executor, failures.append)
+        node.create_timer(0.01, lambda: 1 / 0)
+        wait_for(lambda: failures, 5, 'the failure')
+        assert isinstance(failures[0], ZeroDivisionError)
+        spinner.stop(5.0)
+        node.destroy_node()
