@@ -1,40 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """One room and one running assistant for all system tests: booted once, stopped at the end."""
 from collections.abc import Iterator
-import os
 from pathlib import Path
 import sys
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-# A domain and ports of our own: an assistant of this machine's user is left alone.
-os.environ['ROS_DOMAIN_ID'] = os.environ.get('VA_TEST_DOMAIN_ID', '46')
-PORT_OFFSET = int(os.environ.get('VA_TEST_PORT_OFFSET', '600'))
-
+_HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(_HERE), str(_HERE.parent)]
+from settings_of_tests import LINES, make_config, READY_S  # noqa: E402
 from virtual_room.observer import Observer  # noqa: E402
-from virtual_room.product import Product, write_config  # noqa: E402
+from virtual_room.product import Product  # noqa: E402
 from virtual_room.robot import Robot  # noqa: E402
 from virtual_room.room import VirtualRoom  # noqa: E402
 from virtual_room.room_process import RoomSettings  # noqa: E402
-from virtual_room.script import NEAR_MISS, VOICE, WAKE  # noqa: E402
+from virtual_room.script import VOICE  # noqa: E402
 from virtual_room.voices import SyntheticUser, Voices  # noqa: E402
-
-READY_S = 120.0
-LINES = (
-    WAKE,
-    NEAR_MISS,
-    'Hey Jarvis, what is the capital of Spain?',
-    'The robot is in the kitchen.',
-    'How many legs does a spider have?',
-)
-
-
-def make_config(folder: Path, **changes: str) -> Path:
-    """A configuration for tests; keys as ``loader__follow_up_ms``."""
-    own = {'system.port_offset': str(PORT_OFFSET), 'logger.log_dir': str(folder / 'log')}
-    return write_config(folder / 'assistant.ini',
-                        own | {k.replace('__', '.'): v for k, v in changes.items()})
 
 
 @pytest.fixture(scope='session')

@@ -5,8 +5,8 @@ from pathlib import Path
 import subprocess
 import sys
 
-from conftest import PORT_OFFSET
 import pytest
+from settings_of_tests import PORT_OFFSET
 import soundfile
 
 HERE = Path(__file__).resolve().parent

@@ -2,16 +2,16 @@
 """Starts that must fail clearly, and ends in order. Each test has an assistant of its own."""
 import signal
 
-from conftest import make_config, READY_S
 import pytest
+from settings_of_tests import make_config, OTHER_DOMAIN, PORT_OFFSET, READY_S
 from virtual_room.product import Product
 
 from va_common.testing import wait_for
 
-OTHER_PORTS = '700'
+OTHER_PORTS = str(PORT_OFFSET + 100)
 
 
-def make(tmp_path, room, domain='47', **changes):
+def make(tmp_path, room, domain=OTHER_DOMAIN, **changes):
     config = make_config(tmp_path, system__port_offset=OTHER_PORTS, **changes)
     return Product(config, room.environment() | {'ROS_DOMAIN_ID': domain}, tmp_path / 'out.log')
 
@@ -54,10 +54,9 @@ def test_every_mistake_is_named_at_once(run):
     assert 'speed' in lines
 
 
-def test_a_missing_model_is_named_with_its_mending(run, tmp_path):
+def test_a_missing_model_is_named_with_its_mending(run, tmp_path, monkeypatch):
+    monkeypatch.delenv('VA_MODELS_DIR', raising=False)  # it wins over the setting
     product = run(system__models_dir=str(tmp_path / 'nowhere'))
-    if 'VA_MODELS_DIR' in __import__('os').environ:
-        pytest.skip('VA_MODELS_DIR wins over the setting')
     assert product.process.wait(READY_S) not in (0, None)
     assert './va models' in product.log.read_text()
 

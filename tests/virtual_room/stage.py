@@ -134,7 +134,7 @@ class Demonstration:
             greeting=str(self._values.section('loader')['greeting']),
             expected_wakes=script.expected_wakes, expected_turns=2 + len(script.one_breath))
         write_report(self.report, out / 'report.json')
-        write_events(observer, room.t0_s, out / 'events.jsonl')
+        write_events(observer, room, out / 'events.jsonl')
         draw_conversation(out / 'timeline.png', record, room, observer,
                           'passed' if self.report['passed'] else 'failed')
         summarise(self.report, out, self.narrator)

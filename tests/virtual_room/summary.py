@@ -65,9 +65,11 @@ def _spoken(observer: Observer, zero: float) -> list[Span]:
     return spans
 
 
-def write_events(observer: Observer, zero: float, path: Path) -> None:
-    """One line per message: seconds of the recording, topic, the fields that are short."""
+def write_events(observer: Observer, room: VirtualRoom, path: Path) -> None:
+    """The room's own account, then a line per message: seconds of the recording, topic, fields."""
+    zero = room.t0_s
     with path.open('w') as file:
+        file.write(json.dumps({'topic': 'room', **room.summary}) + '\n')
         for seen in observer.since(0):
             fields = {name: value for name in seen.message.get_fields_and_field_types()
                       if isinstance(value := getattr(seen.message, name), str | int | float)}

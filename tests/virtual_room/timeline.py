@@ -51,19 +51,21 @@ def draw(path: Path, mic_wav: Path, speaker_wav: Path, *, user: list[Span], assi
     from matplotlib import pyplot
     channels = read_recording(mic_wav), read_recording(speaker_wav)
     seconds = max(channel.size for channel in channels) / RATE
+    # A long start-up is cut: the conversation is what matters.
+    begin = max(0.0, min((s.start for s in assistant + user), default=0.0) - 8.0)
     figure, axes = pyplot.subplots(
-        3, 1, sharex=True, figsize=(max(14.0, min(40.0, seconds * 0.32)), 7.5),
+        3, 1, sharex=True, figsize=(max(14.0, min(40.0, (seconds - begin) * 0.34)), 7.5),
         gridspec_kw={'height_ratios': (5, 5, 0.8), 'hspace': 0.08})
     _channel(axes[0], channels[0], user, _USER, 'microphone\n(user, echo, noise)')
     _channel(axes[1], channels[1], assistant, _ASSISTANT, 'speaker\n(assistant)')
-    _state_strip(axes[2], states, seconds)
+    _state_strip(axes[2], states, begin, seconds)
     for mark in marks:
         for axis in axes[:2]:
             axis.axvline(mark.time, color=mark.colour, linestyle=':', linewidth=1)
         axes[0].annotate(mark.text, (mark.time, -0.97), rotation=90, fontsize=7, color=mark.colour,
                          ha='right', va='bottom')
     axes[0].set_title(title)
-    axes[0].set_xlim(0, seconds)
+    axes[0].set_xlim(begin, seconds)
     axes[2].set_xlabel('seconds')
     figure.savefig(path, dpi=90, bbox_inches='tight')
     pyplot.close(figure)
@@ -88,12 +90,15 @@ def _channel(axis, samples: np.ndarray, spans: list[Span], colour: str, name: st
     axis.set_ylabel(name)
 
 
-def _state_strip(axis, states: list[tuple[float, str]], seconds: float) -> None:
+def _state_strip(axis, states: list[tuple[float, str]], begin: float, seconds: float) -> None:
     states = [states[k] for k in range(len(states)) if k == 0 or states[k][1] != states[k - 1][1]]
     ends = [start for start, _ in states[1:]] + [seconds]
     for (start, name), end in zip(states, ends, strict=True):
-        axis.axvspan(max(0.0, start), end, color=_STATES.get(name, '#ffffff'))
-        if end - start > 0.09 * len(name):
-            axis.text((max(0.0, start) + end) / 2, 0.5, name, ha='center', va='center', fontsize=7)
+        start = max(begin, start)
+        if end <= start:
+            continue
+        axis.axvspan(start, end, color=_STATES.get(name, '#ffffff'))
+        if end - start > 0.17 * len(name):
+            axis.text((start + end) / 2, 0.5, name, ha='center', va='center', fontsize=7)
     axis.set_yticks([])
     axis.set_ylabel('state', rotation=0, ha='right', va='center')
