@@ -37,6 +37,9 @@ def declare_settings(node: Node, section: str, shared: tuple[str, ...]) -> dict[
         names.update({setting.name: setting for setting in of_section(other)})
     for name, setting in names.items():
         node.declare_parameter(name, _parameter_value(setting.default), _descriptor(setting))
+        if setting.default == () and node.get_parameter_or(name).value is None:
+            # Declared by type alone it would be uninitialised, and reading it an error.
+            node.set_parameters([Parameter(name, _TYPES[setting.kind], [])])
     return names
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
-from va_common.errors import ErrorCode
+from va_common.errors import AssistantError, ErrorCode
 from va_tts.heard import Heard
 
 PROGRESS_S = 1.0
@@ -113,10 +113,12 @@ class PlaybackTracker:
         self._seconds, self._pieces = max(seconds, self._seconds), max(pieces, self._pieces)
         return self.event(Kind.PROGRESS, now_s) if is_news else None
 
-    def event(self, kind: Kind, stamp_s: float, error_code: ErrorCode = ErrorCode.OK,
-              error_msg: str = '') -> PlaybackEvent:
+    def event(self, kind: Kind, stamp_s: float,
+              error: AssistantError | None = None) -> PlaybackEvent:
         """An event of this utterance at ``stamp_s``."""
         return PlaybackEvent(
             kind=kind, identity=self.identity, stamp_s=stamp_s, text=self.heard.text(stamp_s),
             position_s=self.heard.position_s(stamp_s), duration_s=self.heard.duration_s,
-            underruns=self.underruns, error_code=error_code, error_msg=error_msg)
+            underruns=self.underruns,
+            error_code=ErrorCode.OK if error is None else error.code,
+            error_msg='' if error is None else error.message)

@@ -32,8 +32,12 @@ class Reference:
     """
 
     def __init__(self, rate: int, publish: Publish) -> None:
-        self._rate = rate
         self._publish = publish
+        self.restart(rate)
+
+    def restart(self, rate: int) -> None:
+        """Forget what is pending and go on with sound of another rate."""
+        self._rate = rate
         self._begin()
 
     def _begin(self) -> None:

@@ -154,11 +154,11 @@ class Speaker:
             return f'output device {self._name!r}: {self._fault}'
         if self._stream is None or not self._started:
             return f'output device {self._name or self._device!r} is not running'
+        if not self._stream.active:
+            return f'output device {self._name!r} stopped by itself'
         idle_s = time.monotonic() - self._last_s
         if idle_s > STALL_S:
             return f'output device {self._name!r} has asked for no sound for {idle_s:.1f} s'
-        if not self._stream.active:
-            return f'output device {self._name!r} stopped by itself'
         return None
 
     def describe(self) -> dict[str, str]:

@@ -5,14 +5,13 @@ from __future__ import annotations
 
 import re
 
-_FENCE = re.compile(r'^\s*(```|~~~).*$', re.MULTILINE)
-_RULE = re.compile(r'^\s*([-*_=]\s*){3,}$|^\s*\|?[\s:|-]*-{3,}[\s:|-]*$', re.MULTILINE)
-_IMAGE_OR_LINK = re.compile(r'!?\[([^\]]*)\]\([^)\s]*(?:\s+"[^"]*")?\)')
+_RULE_MARKS = frozenset('-*_=|: \t')
+_IMAGE_OR_LINK = re.compile(r'!?\[([^\]\[]{0,300})\]\([^)(\s]{0,500}(?:\s+"[^"]{0,200}")?\)')
 _URL = re.compile(r'\b(?:https?://|www\.)([^\s/?#)>]+)[^\s)>]*')
-_HEADING_OR_QUOTE = re.compile(r'^\s*(?:#{1,6}\s+|(?:>\s?)+)', re.MULTILINE)
-_BULLET = re.compile(r'^\s*[-*+•‣◦]\s+(?:\[[ xX]\]\s+)?', re.MULTILINE)
-_NUMBERED = re.compile(r'^\s*(\d{1,3})[.)]\s+', re.MULTILINE)
-_TABLE_BAR = re.compile(r'^\s*\||\|\s*$', re.MULTILINE)
+_HEADING_OR_QUOTE = re.compile(r'^[ \t]*(?:#{1,6}[ \t]+|(?:>[ \t]?)+)', re.MULTILINE)
+_BULLET = re.compile(r'^[ \t]*[-*+•‣◦][ \t]+(?:\[[ xX]\][ \t]+)?', re.MULTILINE)
+_NUMBERED = re.compile(r'^[ \t]*(\d{1,3})[.)][ \t]+', re.MULTILINE)
+_TABLE_BAR = re.compile(r'^[ \t]*\||\|[ \t]*$', re.MULTILINE)
 _STRONG = re.compile(r'\*\*|__|~~|`+')
 _STAR = re.compile(r'(?<!\w)\*(?=\S)|(?<=\S)\*(?!\w)|^\*|\*$')
 _UNDERSCORE = re.compile(r'(?<![A-Za-z0-9])_(?=\S)|(?<=\S)_(?![A-Za-z0-9])')
@@ -70,7 +69,7 @@ def spoken(text: str, language: str = 'en') -> str:
 
 
 def _without_markdown(text: str) -> str:
-    text = _RULE.sub('', _FENCE.sub('', text))
+    text = '\n'.join(line for line in text.splitlines() if not _is_drawing(line.strip()))
     text = _IMAGE_OR_LINK.sub(r'\1', text)
     text = _URL.sub(_say_host, text)
     text = _TAG.sub('', text)
@@ -80,6 +79,12 @@ def _without_markdown(text: str) -> str:
     text = _TABLE_BAR.sub('', text).replace('|', ',')
     text = _UNDERSCORE.sub('', _STAR.sub('', text))
     return text.replace('_', ' ')
+
+
+def _is_drawing(line: str) -> bool:
+    """Whether a line says nothing: a ruler, the line below a table's head, a code fence."""
+    is_ruler = len(line) >= 3 and _RULE_MARKS.issuperset(line)
+    return is_ruler or line.startswith(('```', '~~~'))
 
 
 def _say_host(match: re.Match[str]) -> str:

@@ -12,25 +12,21 @@ import itertools
 import threading
 import time
 
-from va_common.audio_io import Float32
 from va_common.errors import AssistantError, ErrorCode
 from va_common.ids import TurnKey
 from va_tts.heard import Heard
-from va_tts.kokoro_client import language_of
+from va_tts.piece_maker import Phrase, PieceMaker
 from va_tts.playback_events import Kind, PlaybackEvent, Source
 from va_tts.playback_pump import PlaybackPump
-from va_tts.playout import Dry, FarEnd, Played, Playout, Report
+from va_tts.playout import FarEnd, Played, Playout, Report
 from va_tts.prepared_phrases import PreparedPhrases
 from va_tts.reference import Reference
-from va_tts.spoken_text import spoken
 from va_tts.synthesis import Job, resample, Result, Synthesiser
 from va_tts.text_pieces import PieceSplitter
-from va_tts.turn_gate import is_covered, is_older, TurnGate
-from va_tts.utterance import Outcome, PieceState, Request, Utterance
+from va_tts.turn_gate import is_covered, TurnGate
+from va_tts.utterance import check_text, Outcome, PieceState, refused_chunk, Request, Utterance
 
 MAX_UTTERANCES = 16
-MAX_AHEAD_S = 20.0
-"""Seconds of sound that are synthesised before they are needed, at most."""
 
 Emit = Callable[[PlaybackEvent], None]
 Warn = Callable[[str], None]
@@ -57,7 +53,6 @@ class StreamQueue:
         self._synthesiser = synthesiser
         self._phrases = phrases
         self._emit = emit
-        self._publish_reference = publish_reference
         self._warn = warn
         self._stream_timeout_s = stream_timeout_s
         self._now = now
@@ -65,14 +60,13 @@ class StreamQueue:
         self._lock = threading.RLock()
         self._numbers = itertools.count(1)
         self._line: list[Utterance] = []
-        self._background: list[tuple[Job, Callable[[Float32], None]]] = []
+        self._maker = PieceMaker(synthesiser, self._lock, self._piece_done, warn)
         self._gate = TurnGate(clock)
         self._reference = Reference(rate, publish_reference)
-        self._pump = PlaybackPump(self._handle, self._tick, self._pump_failed)
-        self.playout = Playout(rate, self._pump.report)
+        self.playout = Playout(rate, lambda report: self._pump.report(report))
         self.underruns = 0
-
-    # What comes in ----------------------------------------------------------------------------
+        self._pump: PlaybackPump = PlaybackPump(
+            self._handle, self._tick, lambda error: warn(f'playback thread: {error!r}'))
 
     def speak(self, request: Request, text: str, interrupt: bool = False) -> Utterance:
         """Say a whole text; ``interrupt``: everything else gives way.
@@ -80,18 +74,13 @@ class StreamQueue:
         Raises:
             AssistantError: INVALID_ARGUMENT for a text that is empty or too long, OUTDATED, BUSY.
         """
-        if not text.strip():
-            raise AssistantError(ErrorCode.INVALID_ARGUMENT, 'text is empty: expected words')
+        check_text(text)
         with self._lock:
             self._gate.speak(request.identity.dialog_id, request.identity.turn)
             if interrupt:
                 self._cancel(self._line, 'another utterance interrupts it')
             utterance = self._begin(request)
-            try:
-                self._take_text(utterance, text, is_last=True)
-            except AssistantError:
-                self._line.remove(utterance)
-                raise
+            self._take_text(utterance, text, is_last=True)
         return utterance
 
     def chunk(self, request: Request, sequence: int, text: str, is_last: bool,
@@ -104,25 +93,22 @@ class StreamQueue:
         """
         with self._lock:
             utterance = self._stream(request, sequence)
-            if sequence > utterance.next_sequence:
-                self._warn(f'{request.identity.utterance_id}: chunks {utterance.next_sequence} '
-                           f'to {sequence - 1} were lost')
-            utterance.next_sequence = sequence + 1
+            lost = sequence - utterance.next_sequence
+            if lost:
+                self._warn(f'{request.identity.utterance_id}: {lost} chunks were lost')
+            utterance.next_sequence, utterance.error = sequence + 1, error
             utterance.touched_s = self._clock()
-            utterance.error = error
             try:
                 self._take_text(utterance, text, is_last)
             except AssistantError as refused:
                 self._end(utterance, Kind.FAILED, refused)
                 raise
 
-    def prepare(self, jobs: list[tuple[Job, Callable[[Float32], None]]]) -> None:
+    def prepare(self, phrases: list[Phrase]) -> None:
         """Synthesise phrases whenever no utterance needs the worker; replaces earlier ones."""
         with self._lock:
-            self._background = list(jobs)
-            self._kick()
-
-    # What stops -------------------------------------------------------------------------------
+            self._maker.prepare(phrases)
+            self._pump.wake()
 
     def cancel(self, utterance: Utterance, reason: str) -> str:
         """Stop one utterance at once and return what was heard of it."""
@@ -156,7 +142,7 @@ class StreamQueue:
     def close(self) -> None:
         """Cancel everything, emit the last events, end the thread; idempotent."""
         with self._lock:
-            self._background.clear()
+            self._maker.prepare(())
             self._cancel(self._line, 'shutting down')
         self._pump.close()
 
@@ -164,13 +150,11 @@ class StreamQueue:
         """Go on with a device of another rate; what is under way fails before."""
         with self._lock:
             self.playout.clear(rate)
-            self._pump.call(self._renew_reference, rate)
+            self._pump.call(self._reference.restart, rate)
 
     def device_underrun(self) -> None:
         """Note that the device ran out of sound; from any thread."""
         self._pump.call(self._device_underrun)
-
-    # What is known ----------------------------------------------------------------------------
 
     @property
     def length(self) -> int:
@@ -183,25 +167,25 @@ class StreamQueue:
         """Whether the thread of the queue runs."""
         return self._pump.alive
 
-    # Text -------------------------------------------------------------------------------------
-
     def _stream(self, request: Request, sequence: int) -> Utterance:
         """The utterance that a chunk belongs to, a new one for the first chunk."""
         wanted = (request.identity.source, request.key)
         for utterance in self._line:
             if (utterance.request.identity.source, utterance.request.key) == wanted:
                 if sequence < utterance.next_sequence or utterance.complete:
-                    raise _refused(request, sequence, 'it was spoken before')
+                    raise refused_chunk(request, sequence, 'it was spoken before')
                 return utterance
         if sequence != 0:
-            raise _refused(request, sequence, 'its beginning is not being spoken')
+            raise refused_chunk(request, sequence, 'its beginning is not being spoken')
         if request.identity.source is Source.REPLY:
             self._gate.reply(request.key)
+        if any(utterance.request.outdates(request) for utterance in self._line):
+            raise refused_chunk(request, sequence, 'a newer one is being spoken')
         return self._begin(request)
 
     def _begin(self, request: Request) -> Utterance:
         """Queue an utterance; what it outdates is dropped."""
-        older = [u for u in self._line if _outdates(request, u.request)]
+        older = [u for u in self._line if request.outdates(u.request)]
         self._cancel(older, f'{request.identity.utterance_id} is newer')
         if len(self._line) >= MAX_UTTERANCES:
             message = f'{len(self._line)} utterances wait: expected at most {MAX_UTTERANCES}'
@@ -215,96 +199,36 @@ class StreamQueue:
 
     def _take_text(self, utterance: Utterance, text: str, is_last: bool) -> None:
         request = utterance.request
-        whole = self._phrases.get(text, request.voice, request.speed) if is_last else None
-        if whole is not None and not utterance.length:
-            utterance.complete = True
-            utterance.add_piece(text.strip(), text.strip(), resample(whole, self.playout.rate))
+        phrase = None
+        if is_last and not utterance.length:
+            phrase = self._phrases.get(text, request.voice, request.speed)
+        if phrase is None:
+            utterance.add_text(text, is_last)
         else:
-            language = language_of(request.voice)[:2]
-            for piece in utterance.texts(text, is_last):
-                utterance.add_piece(piece, spoken(piece, language))
-        self._kick()
-        self._send()
+            utterance.add_phrase(text.strip(), resample(phrase, self.playout.rate))
+        self._advance()
         self._pump.wake()
 
-    # Synthesis --------------------------------------------------------------------------------
-
-    def _kick(self) -> None:
-        """Give the worker its next piece, if it is idle and the piece will be needed soon."""
-        if self._synthesiser.busy:
-            return
-        for utterance in self._line:
-            index = utterance.waiting()
-            if index is not None:
-                if self._ahead_s() < MAX_AHEAD_S:
-                    self._synthesise(utterance, index)
-                return
-        if self._background:
-            job, _ = self._background[0]
-            self._synthesiser.start(job, self._phrase_done)
-
-    def _ahead_s(self) -> float:
-        unsent = sum(
-            len(piece.samples) for utterance in self._line for piece in utterance.pieces
-            if piece.samples is not None)
-        return self.playout.buffered_s() + unsent / self.playout.rate
-
-    def _synthesise(self, utterance: Utterance, index: int) -> None:
-        piece, request = utterance.pieces[index], utterance.request
-        piece.state = PieceState.WORKING
-        job = Job(piece.words, request.voice, request.speed, utterance.number, index)
-        self._synthesiser.start(job, self._piece_done)
+    def _advance(self) -> None:
+        """Give the worker its next piece, and the device what is ready for it."""
+        if self._line:
+            self._line[0].send(self.playout)
+        unsent = sum(utterance.unsent for utterance in self._line)
+        self._maker.kick(self._line, self.playout.buffered_s() + unsent / self.playout.rate)
 
     def _piece_done(self, job: Job, result: Result) -> None:
         """Called in the worker."""
-        rate = self.playout.rate
-        samples = None if isinstance(result, AssistantError) else resample(result, rate)
+        samples = None if isinstance(result, AssistantError) else \
+            resample(result, self.playout.rate)
         with self._lock:
             utterance = self._find(job.owner)
-            if utterance is not None:
-                if isinstance(result, AssistantError):
-                    self._end(utterance, Kind.FAILED, result)
-                else:
-                    piece = utterance.pieces[job.index]
-                    piece.state, piece.samples = PieceState.READY, samples
-                    self._send()
-            self._kick()
+            if utterance is not None and isinstance(result, AssistantError):
+                self._end(utterance, Kind.FAILED, result)
+            elif utterance is not None:
+                piece = utterance.pieces[job.index]
+                piece.state, piece.samples = PieceState.READY, samples
+            self._advance()
         self._pump.wake()
-
-    def _phrase_done(self, job: Job, result: Result) -> None:
-        """Called in the worker."""
-        with self._lock:
-            keep = next((keep for other, keep in self._background if other == job), None)
-            self._background = [entry for entry in self._background if entry[0] != job]
-        if isinstance(result, AssistantError):
-            self._warn(f'a phrase could not be prepared: {result.message}')
-        elif keep is not None:
-            keep(result)
-        with self._lock:
-            self._kick()
-
-    # Playing ----------------------------------------------------------------------------------
-
-    def _send(self) -> None:
-        """Put what is ready of the first utterance that is not all with the device in its line."""
-        for utterance in self._line:
-            if utterance.handed_over:
-                continue
-            for index, piece in enumerate(utterance.pieces):
-                if piece.state in (PieceState.WAITING, PieceState.WORKING):
-                    return
-                if piece.state is PieceState.READY:
-                    self._send_piece(utterance, index)
-            return
-
-    def _send_piece(self, utterance: Utterance, index: int) -> None:
-        piece, sound = utterance.pieces[index], utterance.heard.pieces[index]
-        samples, piece.samples, piece.state = piece.samples, None, PieceState.SENT
-        if samples is None or not len(samples):
-            sound.silent = True
-            return
-        sound.frames = len(samples)
-        self.playout.add(utterance.number, index, samples)
 
     def _handle(self, report: Report) -> None:
         """Called in the pump."""
@@ -314,20 +238,16 @@ class StreamQueue:
         with self._lock:
             if isinstance(report, Played):
                 self._played(report)
-            else:
-                self._dry(report)
+                return
+            self._reference.flush()
+            for utterance in self._line:
+                utterance.tracker.dry(report.start_s)
 
     def _played(self, report: Played) -> None:
         utterance = self._find(report.owner)
-        if utterance is None:
-            return
-        for event in utterance.tracker.played(report.piece, report.start_s, report.frames):
-            self._emit_event(event)
-
-    def _dry(self, report: Dry) -> None:
-        self._reference.flush()
-        for utterance in self._line:
-            utterance.tracker.dry(report.start_s)
+        if utterance is not None:
+            for event in utterance.tracker.played(report.piece, report.start_s, report.frames):
+                self._emit_event(event)
 
     def _tick(self) -> bool:
         """Called in the pump: end what has been heard, let the next one follow."""
@@ -335,25 +255,16 @@ class StreamQueue:
         with self._lock:
             for utterance in list(self._line):
                 self._look_at(utterance, now_s)
-            self._send()
-            self._kick()
+            self._advance()
             return bool(self._line)
 
     def _look_at(self, utterance: Utterance, now_s: float) -> None:
         event = utterance.tracker.progress(now_s)
         if event is not None:
             self._emit_event(event)
-        if utterance.handed_over:
-            if now_s >= utterance.heard.end_s:
-                kind = Kind.FINISHED if utterance.error is None else Kind.FAILED
-                self._end(utterance, kind, utterance.error, utterance.heard.end_s or now_s)
-        elif not utterance.complete and utterance.drained:
-            silent_s = self._clock() - max(utterance.touched_s, 0.0)
-            if silent_s > self._stream_timeout_s:
-                message = f'the text stopped coming {silent_s:.1f} s ago, before its end'
-                self._end(utterance, Kind.FAILED, AssistantError(ErrorCode.TIMEOUT, message))
-
-    # Ending -----------------------------------------------------------------------------------
+        ending = utterance.ending(now_s, self._clock(), self._stream_timeout_s)
+        if ending is not None:
+            self._end(utterance, ending.kind, ending.error, ending.stamp_s)
 
     def _cancel(self, utterances: list[Utterance], reason: str) -> str:
         heard = ''
@@ -369,12 +280,9 @@ class StreamQueue:
         self._line.remove(utterance)
         self.playout.cut({utterance.number})
         self._synthesiser.abort(utterance.number)
-        code = ErrorCode.OK if error is None else error.code
-        message = '' if error is None else error.message
-        event = utterance.tracker.event(
-            kind, self._now() if stamp_s is None else stamp_s, code, message)
+        event = utterance.tracker.event(kind, self._now() if stamp_s is None else stamp_s, error)
         self._emit_event(event)
-        outcome = Outcome(code, message, event.text, event.position_s)
+        outcome = Outcome(event.error_code, event.error_msg, event.text, event.position_s)
         self._pump.call(utterance.done.set_result, outcome)
         return event.text
 
@@ -391,26 +299,3 @@ class StreamQueue:
             for utterance in self._line:
                 if utterance.tracker.sounding and not utterance.handed_over:
                     self._emit_event(utterance.tracker.underrun(self._now()))
-
-    def _renew_reference(self, rate: int) -> None:
-        self._reference = Reference(rate, self._publish_reference)
-
-    def _pump_failed(self, error: Exception) -> None:
-        self._warn(f'playback thread: {type(error).__name__}: {error}')
-
-
-def _outdates(new: Request, old: Request) -> bool:
-    """Whether ``old`` gives way: an older turn, or an older revision of the same reply."""
-    if new.identity.source is Source.STREAM or old.identity.source is Source.STREAM:
-        same = new.identity.source is old.identity.source and \
-            new.key.dialog_id == old.key.dialog_id and new.key.turn == old.key.turn
-        return same and old.revision < new.revision
-    if new.key.dialog_id == old.key.dialog_id and new.key.turn == old.key.turn:
-        both = new.identity.source is old.identity.source is Source.REPLY
-        return both and old.revision < new.revision
-    return is_older(old.key, new.key)
-
-
-def _refused(request: Request, sequence: int, why: str) -> AssistantError:
-    message = f'chunk {sequence} of {request.identity.utterance_id} refused: {why}'
-    return AssistantError(ErrorCode.OUTDATED, message)

@@ -33,8 +33,8 @@ _NEVER_LAST = frozenset((
     'dr', 'mr', 'mrs', 'ms', 'prof', 'st', 'e.g', 'i.e', 'vs', 'cf', 'approx', 'fig', 'gen', 'col',
     'sgt', 'lt', 'capt', 'rev', 'hon', 'mt'))
 _LAST_BEFORE_CAPITAL = frozenset((
-    'etc', 'inc', 'ltd', 'co', 'corp', 'jr', 'sr', 'a.m', 'p.m', 'min', 'max', 'dept', 'est', 'jan',
-    'feb', 'mar', 'apr', 'aug', 'sept', 'oct', 'nov', 'dec', 'vol', 'ed', 'al'))
+    'etc', 'inc', 'ltd', 'co', 'corp', 'jr', 'sr', 'a.m', 'p.m', 'min', 'max', 'dept', 'est',
+    'jan', 'feb', 'mar', 'apr', 'aug', 'sept', 'oct', 'nov', 'dec', 'vol', 'ed', 'al'))
 _INITIALS = re.compile(r'[a-z](\.[a-z])*')
 
 

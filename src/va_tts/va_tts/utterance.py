@@ -11,8 +11,12 @@ from va_common.audio_io import Float32
 from va_common.errors import AssistantError, ErrorCode
 from va_common.ids import TurnKey
 from va_tts.heard import Heard, PieceSound
-from va_tts.playback_events import Identity, PlaybackTracker
+from va_tts.kokoro_client import language_of
+from va_tts.playback_events import Identity, Kind, PlaybackTracker, Source
+from va_tts.playout import Playout
+from va_tts.spoken_text import spoken
 from va_tts.text_pieces import PieceSplitter
+from va_tts.turn_gate import is_older
 
 MAX_TEXT = 20_000
 """Characters of one utterance at most: about 25 minutes of speech."""
@@ -32,6 +36,17 @@ class Request:
         """The turn it belongs to."""
         return TurnKey(self.identity.dialog_id, self.identity.turn, self.revision)
 
+    def outdates(self, other: Request) -> bool:
+        """Whether ``other`` gives way: an older turn, or an older revision of the same text."""
+        source, same_source = self.identity.source, self.identity.source is other.identity.source
+        if same_source and self.key.dialog_id == other.key.dialog_id \
+                and self.key.turn == other.key.turn:
+            return source is not Source.SPEAK and other.revision < self.revision
+        if Source.STREAM in (source, other.identity.source):
+            return False
+        older_turn = (other.key.dialog_id, other.key.turn) != (self.key.dialog_id, self.key.turn)
+        return older_turn and is_older(other.key, self.key)
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -42,6 +57,15 @@ class Outcome:
     heard: str
     duration_s: float
     """Seconds of it that were heard."""
+
+
+@dataclass(frozen=True)
+class Ending:
+    """That an utterance is over by itself, and how."""
+
+    kind: Kind
+    error: AssistantError | None
+    stamp_s: float
 
 
 class PieceState(Enum):
@@ -85,8 +109,8 @@ class Utterance:
     def __post_init__(self) -> None:
         self.tracker = PlaybackTracker(self.request.identity, self.heard)
 
-    def texts(self, text: str, is_last: bool) -> list[str]:
-        """Take more text and return the pieces that it completes.
+    def add_text(self, text: str, is_last: bool) -> None:
+        """Take more text; what it completes becomes pieces.
 
         Raises:
             AssistantError: INVALID_ARGUMENT when the utterance gets too long.
@@ -97,15 +121,44 @@ class Utterance:
         if is_last:
             self.complete = True
             texts += self.splitter.finish()
-        return texts
+        for piece in texts:
+            self._add_piece(piece, spoken(piece, language_of(self.request.voice)[:2]))
 
-    def add_piece(self, text: str, words: str, samples: Float32 | None = None) -> None:
+    def add_phrase(self, text: str, samples: Float32) -> None:
+        """Take a whole text whose sound is there already, float32 (n,) at the device's rate."""
+        self.complete = True
+        self.length += len(text)
+        self._add_piece(text, text, samples)
+
+    def _add_piece(self, text: str, words: str, samples: Float32 | None = None) -> None:
         """Append a piece; without words it is silent, with samples it needs no synthesis."""
         piece = Piece(words)
         if samples is not None or not words:
             piece.state, piece.samples = PieceState.READY, samples
         self.pieces.append(piece)
         self.heard.pieces.append(PieceSound(text, silent=not words))
+
+    def send(self, playout: Playout) -> None:
+        """Put what is ready in the line, up to the first piece that is not."""
+        for index, piece in enumerate(self.pieces):
+            if piece.state in (PieceState.WAITING, PieceState.WORKING):
+                return
+            if piece.state is PieceState.READY:
+                samples, piece.samples, piece.state = piece.samples, None, PieceState.SENT
+                self._send_piece(playout, index, samples)
+
+    def _send_piece(self, playout: Playout, index: int, samples: Float32 | None) -> None:
+        sound = self.heard.pieces[index]
+        if samples is None or not len(samples):
+            sound.silent = True
+            return
+        sound.frames = len(samples)
+        playout.add(self.number, index, samples)
+
+    @property
+    def unsent(self) -> int:
+        """Samples that are ready and not in the line yet."""
+        return sum(len(piece.samples) for piece in self.pieces if piece.samples is not None)
 
     def waiting(self) -> int | None:
         """Index of the next piece to synthesise."""
@@ -114,10 +167,23 @@ class Utterance:
                 return index
         return None
 
-    @property
-    def all_sent(self) -> bool:
-        """Whether the device's line has, or had, all pieces known so far."""
-        return all(piece.state is PieceState.SENT for piece in self.pieces)
+    def ending(self, now_s: float, clock_s: float, timeout_s: float) -> Ending | None:
+        """How it is over; None while it is not.
+
+        Args:
+            now_s: Unix time; clock_s: time of the steady clock.
+            timeout_s: a stream that brings nothing for so long has failed.
+        """
+        if self.handed_over:
+            if now_s < self.heard.end_s:
+                return None
+            kind = Kind.FINISHED if self.error is None else Kind.FAILED
+            return Ending(kind, self.error, self.heard.end_s or now_s)
+        silent_s = clock_s - self.touched_s
+        if self.complete or not self.drained or silent_s <= timeout_s:
+            return None
+        message = f'the text stopped coming {silent_s:.1f} s ago, before its end'
+        return Ending(Kind.FAILED, AssistantError(ErrorCode.TIMEOUT, message), now_s)
 
     @property
     def handed_over(self) -> bool:
@@ -127,7 +193,7 @@ class Utterance:
     @property
     def drained(self) -> bool:
         """Whether the device has every sample known so far."""
-        return self.all_sent and all(
+        return all(piece.state is PieceState.SENT for piece in self.pieces) and all(
             piece.handed_over >= piece.frames for piece in self.heard.pieces)
 
 
@@ -136,3 +202,16 @@ def check_length(length: int) -> None:
     if length > MAX_TEXT:
         message = f'text of {length} characters: expected at most {MAX_TEXT}'
         raise AssistantError(ErrorCode.INVALID_ARGUMENT, message)
+
+
+def check_text(text: str) -> None:
+    """Raise AssistantError INVALID_ARGUMENT for a text that is empty or too long."""
+    if not text.strip():
+        raise AssistantError(ErrorCode.INVALID_ARGUMENT, 'text is empty: expected words')
+    check_length(len(text))
+
+
+def refused_chunk(request: Request, sequence: int, why: str) -> AssistantError:
+    """The error for a chunk that comes too late, or whose beginning never came."""
+    message = f'chunk {sequence} of {request.identity.utterance_id} refused: {why}'
+    return AssistantError(ErrorCode.OUTDATED, message)

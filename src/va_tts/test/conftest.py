@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A private PulseAudio with a recorded null sink, for the tests that play for real."""
+
+from collections.abc import Iterator
+import os
+from pathlib import Path
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from va_common.testing import wait_for
+
+# Tests import tts_fakes; pytest imports them without touching the path.
+sys.path.insert(0, str(Path(__file__).parent))
+
+RATE = 48_000
+SCRIPT = """
+load-module module-native-protocol-unix
+load-module module-null-sink sink_name=speaker rate=48000 channels=1
+set-default-sink speaker
+"""
+
+
+class PrivatePulse:
+    """A PulseAudio server of one's own; it uses nothing of the user's and ends with the test."""
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix='va_tts_'))
+        (self.folder / 'server.pa').write_text(SCRIPT)
+        self.environment = {
+            **os.environ, 'XDG_RUNTIME_DIR': str(self.folder), 'HOME': str(self.folder),
+            'PULSE_SERVER': f'unix:{self.folder}/pulse/native'}
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        self._process = subprocess.Popen(
+            ['pulseaudio', '-n', '-F', str(self.folder / 'server.pa'), '--daemonize=no',
+             '--exit-idle-time=-1', '--use-pid-file=no', '--disable-shm=yes'],
+            env=self.environment, stderr=subprocess.DEVNULL)
+        wait_for(self._is_up, 10.0, 'PulseAudio is up')
+
+    def _is_up(self) -> bool:
+        answer = subprocess.run(
+            ['pactl', 'list', 'short', 'sinks'], env=self.environment, capture_output=True)
+        return b'speaker' in answer.stdout
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(5.0)
+            self._process = None
+
+    def close(self) -> None:
+        self.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def enter(self) -> None:
+        """Let PortAudio of this process use the server."""
+        for name in ('XDG_RUNTIME_DIR', 'PULSE_SERVER'):
+            os.environ[name] = self.environment[name]
+        import sounddevice
+
+        sounddevice._terminate()
+        sounddevice._initialize()
+
+
+class Recorder:
+    """What the sink plays, with the time at which each block was recorded."""
+
+    def __init__(self, pulse: PrivatePulse) -> None:
+        self._process = subprocess.Popen(
+            ['parec', '-d', 'speaker.monitor', f'--rate={RATE}', '--channels=1',
+             '--format=s16le', '--latency-msec=5'],
+            env=pulse.environment, stdout=subprocess.PIPE)
+        self._lock = threading.Lock()
+        self._blocks: list[tuple[float, np.ndarray]] = []
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+        wait_for(lambda: self._blocks, 5.0, 'the recorder records')
+
+    def _run(self) -> None:
+        assert self._process.stdout is not None
+        while data := self._process.stdout.read1(4096):
+            block = np.frombuffer(data[:len(data) // 2 * 2], '<i2')
+            with self._lock:
+                self._blocks.append((time.time(), block))
+
+    def clear(self) -> None:
+        with self._lock:
+            self._blocks = []
+
+    def sound(self) -> np.ndarray:
+        """All that was recorded, int16 (n,) at 48 kHz."""
+        with self._lock:
+            return np.concatenate([block for _, block in self._blocks] or [np.zeros(0, np.int16)])
+
+    def loud_times(self, threshold: int = 200) -> list[float]:
+        """When loud blocks were recorded, in Unix seconds."""
+        with self._lock:
+            return [at for at, block in self._blocks
+                    if len(block) and np.abs(block.astype(np.int32)).max() > threshold]
+
+    def close(self) -> None:
+        self._process.terminate()
+        self._process.wait(5.0)
+        self._thread.join(5.0)
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+
+
+@pytest.fixture(scope='session')
+def pulse() -> Iterator[PrivatePulse]:
+    server = PrivatePulse()
+    try:
+        server.start()
+        server.enter()
+        yield server
+    finally:
+        server.close()
+
+
+@pytest.fixture
+def recorder(pulse: PrivatePulse) -> Iterator[Recorder]:
+    recorder = Recorder(pulse)
+    yield recorder
+    recorder.close()

@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The speaker on a real PortAudio and a private PulseAudio, and the topic sink."""
+
+from collections.abc import Iterator
+import threading
+import time
+
+from conftest import PrivatePulse, Recorder
+import numpy as np
+import pytest
+from tts_fakes import RATE, tone
+
+from va_common.errors import AssistantError, ErrorCode
+from va_common.testing import wait_for
+from va_tts.playout import Dry, Played, Playout
+from va_tts.speaker import Speaker
+from va_tts.speaker_keeper import SpeakerKeeper
+from va_tts.topic_sink import LEAD_S, TopicSink
+
+
+class Sound:
+    """A started speaker with a line."""
+
+    def __init__(self) -> None:
+        self.reports: list[object] = []
+        self.underruns = 0
+        self.speaker = Speaker('', RATE, 0.01, self._underrun)
+        self.speaker.open()
+        self.playout = Playout(self.speaker.rate, self.reports.append)
+        self.speaker.start(self.playout)
+
+    def _underrun(self) -> None:
+        self.underruns += 1
+
+    def dry(self) -> list[Dry]:
+        return [report for report in self.reports if isinstance(report, Dry)]
+
+    def close(self) -> None:
+        self.speaker.stop()
+        self.speaker.close()
+
+
+@pytest.fixture
+def sound(recorder: Recorder) -> Iterator[Sound]:
+    sound = Sound()
+    wait_for(lambda: sound.speaker.blocks > 50, 10.0, 'the device asks for sound steadily')
+    yield sound
+    sound.close()
+
+
+def test_what_is_played_is_recorded_and_on_time(sound: Sound, recorder: Recorder) -> None:
+    recorder.clear()
+    sound.playout.add(1, 0, tone(0.5, RATE))
+    wait_for(sound.dry, 5.0, 'all of it is handed over')
+    wait_for(lambda: time.time() > sound.dry()[0].start_s + 0.2, 5.0, 'all of it was heard')
+    recorded = recorder.sound().astype(np.float32) / 32768
+    loud = np.flatnonzero(np.abs(recorded) > 0.02)
+    assert (loud[-1] - loud[0]) / RATE == pytest.approx(0.5, abs=0.02)
+    assert np.abs(recorded).max() == pytest.approx(0.3, abs=0.02)
+    played = next(report for report in sound.reports if isinstance(report, Played))
+    # The recorder hears it when it is played, and some ms later.
+    assert recorder.loud_times()[0] == pytest.approx(played.start_s, abs=0.08)
+    assert sound.speaker.problem() is None
+    assert 0.005 < sound.speaker.latency_s < 0.2
+
+
+def test_cut_is_silent_soon(sound: Sound, recorder: Recorder) -> None:
+    sound.playout.add(1, 0, tone(5.0, RATE))
+    wait_for(recorder.loud_times, 5.0, 'it is heard')
+    cut_s = time.time()
+    sound.playout.cut({1})
+    wait_for(sound.dry, 5.0, 'the line is empty')
+    wait_for(lambda: time.time() > cut_s + 0.3, 5.0, 'silence')
+    # 45 ms measured on an idle machine; this one may be busy.
+    assert recorder.loud_times()[-1] - cut_s < 0.15
+
+
+def test_start_stop_ten_times(pulse: PrivatePulse) -> None:
+    playout = Playout(RATE, lambda report: None)
+    for _ in range(10):
+        speaker = Speaker('', RATE, 0.02, lambda: None)
+        speaker.open()
+        begun = time.monotonic()
+        speaker.start(playout)
+        assert time.monotonic() - begun < 0.5
+        assert speaker.problem() is None
+        speaker.stop()
+        assert speaker.problem() is not None
+        speaker.close()
+        speaker.close()
+    assert not [thread for thread in threading.enumerate() if 'speaker' in thread.name]
+
+
+def test_missing_device_names_those_that_are_there(pulse: PrivatePulse) -> None:
+    with pytest.raises(AssistantError, match=r"'no such'.*expected one of") as raised:
+        Speaker('no such', RATE, 0.01, lambda: None).open()
+    assert raised.value.code == ErrorCode.DEVICE_FAILED
+
+
+def test_start_before_open(pulse: PrivatePulse) -> None:
+    with pytest.raises(AssistantError, match='not open'):
+        Speaker('', RATE, 0.01, lambda: None).start(Playout(RATE, lambda report: None))
+
+
+def test_exception_in_the_callback_is_a_problem_and_silence(sound: Sound) -> None:
+    sound.playout.fill = lambda out, start_s: 1 / 0  # type: ignore[method-assign]
+    wait_for(lambda: 'ZeroDivisionError' in (sound.speaker.problem() or ''), 5.0, 'a problem')
+
+
+def test_lost_server_is_noticed_and_found_again(pulse: PrivatePulse) -> None:
+    server = PrivatePulse()
+    lost: list[str] = []
+    try:
+        server.start()
+        server.enter()
+        sound = Sound()
+        back = threading.Event()
+
+        def is_back() -> Playout:
+            back.set()
+            return sound.playout
+
+        keeper = SpeakerKeeper(sound.speaker, lost.append, is_back, lambda line: None, 0.1)
+        keeper.start()
+        server.kill()
+        wait_for(lambda: lost, 10.0, 'the loss is noticed')
+        assert sound.speaker.problem() is not None
+        server.start()
+        wait_for(lambda: back.is_set() and sound.speaker.problem() is None, 15.0, 'it is back')
+        keeper.stop()
+        sound.close()
+        assert len(lost) == 1
+    finally:
+        server.close()
+        pulse.enter()
+
+
+# topic
+
+
+def test_topic_sink_sends_in_real_time() -> None:
+    sent: list[tuple[float, int, float]] = []
+    sink = TopicSink(24_000, lambda samples, start: sent.append(
+        (time.time(), len(samples), start)))
+    playout = Playout(sink.rate, lambda report: None)
+    sink.open()
+    sink.start(playout)
+    assert sink.problem() is None
+    playout.add(1, 0, tone(1.0, 24_000))
+    wait_for(lambda: len(sent) == 13, 5.0, 'all chunks are sent')
+    sink.stop()
+    assert sink.problem() is not None
+    assert all(count == 1920 for _, count, _ in sent)
+    starts = [start for _, _, start in sent]
+    assert np.allclose(np.diff(starts), 0.08)
+    ahead = [start - at for at, _, start in sent]
+    assert max(ahead) <= LEAD_S + 0.01
+    assert sent[-1][0] - sent[0][0] > 0.8

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+import pytest
+
+from va_tts.spoken_text import spoken
+
+
+@pytest.mark.parametrize('text, words', [
+    ('Hi, Master!', 'Hi, Master!'),
+    ('**Bold** and *slanted* and `code` and ~~gone~~', 'Bold and slanted and code and gone'),
+    ('half **bold', 'half bold'),
+    ('## A heading', 'A heading'),
+    ('> quoted', 'quoted'),
+    ('- one\n- two\n* three', 'one. two. three'),
+    ('1. Apples\n2. Pears', '1: Apples. 2: Pears'),
+    ('- [x] done', 'done'),
+    ('See [the docs](https://a.b/c "t") now', 'See the docs now'),
+    ('![a cat](cat.png)', 'a cat'),
+    ('Go to https://www.example.com/a/b?c=d.', 'Go to example dot com.'),
+    ('```python\nprint(1)\n```', 'print(1)'),
+    ('| a | b |\n|---|---|\n| c | d |', 'a, b. c, d'),
+    ('---', ''),
+    ('Fine 🎉👍🏽 really ❤️', 'Fine really'),
+    ('🎉', ''),
+    ('Good :) very ;-)', 'Good very'),
+    ('...', ''),
+    ('snake_case and _it_', 'snake case and it'),
+    ('<b>Hi</b>', 'Hi'),
+    ('2 * 3 < 7', '2 * 3 < 7'),
+    ('Dr. Smith and Mr. Jones, e.g. today', 'Doctor Smith and Mister Jones, for example, today'),
+    ('apples, pears etc. are fruit', 'apples, pears et cetera are fruit'),
+    ('the U.S. army', 'the U S army'),
+    ('at 5 p.m. Then', 'at 5 P M. Then'),
+    ('No. 5', 'number 5'),
+    ('$29.', '29 dollars.'),
+    ('$29.50', '29 dollars and 50 cents'),
+    ('$1', '1 dollar'),
+    ('$1.01', '1 dollar and 1 cent'),
+    ('£1,000.5, or so', '1,000 pounds and 50 pence, or so'),
+    ('€5 million', '5 million euros'),
+    ('$1.5 billion', '1.5 billion dollars'),
+    ('20°C & 5 km/h', '20 degrees Celsius and 5 kilometers per hour'),
+    ('10 kg', '10 kilograms'),
+    ('in 1987', 'in 19 87'),
+    ('1987.5 or 12:1987', '1987.5 or 12:1987'),
+    ('3.14', '3.14'),
+])
+def test_english(text: str, words: str) -> None:
+    assert spoken(text) == words
+
+
+def test_other_languages_keep_their_own_words() -> None:
+    assert spoken('Dr. Müller, **5 kg** für $3', 'de') == 'Dr. Müller, 5 kg für $3'
+
+
+def test_twenty_thousand_odd_characters_are_quick() -> None:
+    for odd in ('[', '*_', '$1,', '1.', '|-', ' ', '- ', '<a', 'A.', '\n', '[](', '[a](b "'):
+        spoken(odd * (20_000 // len(odd)))

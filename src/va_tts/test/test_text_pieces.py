@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+from itertools import pairwise
+
+import pytest
+
+from va_tts.text_pieces import FIRST_LIMIT, LARGEST_LIMIT, letters, PieceSplitter
+
+LONGEST = 1.5 * LARGEST_LIMIT
+
+
+def split(text: str, step: int = 1, growth: float = 8.0) -> list[str]:
+    splitter = PieceSplitter(growth)
+    pieces = [piece for start in range(0, len(text), step)
+              for piece in splitter.feed(text[start:start + step])]
+    return pieces + splitter.finish()
+
+
+@pytest.mark.parametrize('text, pieces', [
+    ('', []),
+    ('  \n ', []),
+    ('Yo', ['Yo']),
+    ('Pi is about 3.14 and more. And e is 2.718 or so.',
+     ['Pi is about 3.14 and more.', 'And e is 2.718 or so.']),
+    ('The whole thing costs $29. That is not much.',
+     ['The whole thing costs $29.', 'That is not much.']),
+    ('The whole thing costs $29.95. That is not much.',
+     ['The whole thing costs $29.95.', 'That is not much.']),
+    ('Please ask Dr. Smith of the U.S. Army. He knows it all.',
+     ['Please ask Dr. Smith of the U.S. Army.', 'He knows it all.']),
+    ('Take some fruit e.g. apples or pears. They keep well.',
+     ['Take some fruit e.g. apples or pears.', 'They keep well.']),
+    ('It opens at 9 a.m. on Mondays. It closes at 5 p.m. Then it is dark.',
+     ['It opens at 9 a.m. on Mondays.', 'It closes at 5 p.m.', 'Then it is dark.']),
+    ('It is called No. 5 by all of us. No. That is not so at all.',
+     ['It is called No. 5 by all of us.', 'No. That is not so at all.']),
+    ('Well, it depends, of course, on you.', ['Well, it depends,', 'of course, on you.']),
+    ('Wait... what did you say? Nothing at all!',
+     ['Wait... what did you say?', 'Nothing at all!']),
+    ('"Is it really true?" he asked. "It is not so," I said.',
+     ['"Is it really true?"', 'he asked. "It is not so," I said.']),
+    ('Here is what to buy:\n1. Apples and oranges\n2. Pears and plums',
+     ['Here is what to buy:', '1. Apples and oranges', '2. Pears and plums']),
+    ('It has 1,000,000 parts in it. They are small ones.',
+     ['It has 1,000,000 parts in it.', 'They are small ones.']),
+    ('これは長い文です。次の文もあります。', ['これは長い文です。次の文もあります。']),
+])
+def test_pieces(text: str, pieces: list[str]) -> None:
+    for step in (1, 3, 7, len(text) or 1):
+        assert split(text, step) == pieces
+
+
+def test_first_piece_ends_at_a_clause_once_ten_letters_are_there() -> None:
+    assert split('Sure, of course, I can do that for you.')[0] == 'Sure, of course,'
+
+
+def test_first_piece_is_out_before_the_sentence_is() -> None:
+    assert PieceSplitter().feed('The answer is simple, and ') == ['The answer is simple,']
+
+
+def test_number_at_the_end_of_the_stream_waits_for_what_follows() -> None:
+    assert PieceSplitter().feed('The ticket will cost you $29.') == []
+
+
+def test_three_thousand_words_without_a_stop() -> None:
+    text = ' '.join(f'word{number}' for number in range(3000))
+    pieces = split(text, len(text))
+    assert ' '.join(pieces) == text
+    assert len(pieces[0]) <= FIRST_LIMIT
+    assert max(map(len, pieces)) <= LONGEST
+
+
+def test_long_sentence_is_cut_at_its_commas() -> None:
+    text = ', '.join(f'this is clause number {number} of it' for number in range(100))
+    assert all(piece.endswith(',') for piece in split(text, len(text))[:-1])
+
+
+def test_giant_word_is_cut() -> None:
+    pieces = split('x' * 5000, 5000)
+    assert ''.join(pieces) == 'x' * 5000
+    assert max(map(len, pieces)) <= LONGEST
+
+
+def test_slow_synthesis_lets_pieces_grow_slowly() -> None:
+    text = ' '.join(['some words here'] * 200)
+    lengths = [len(piece) for piece in split(text, len(text), growth=1.3)]
+    assert all(after <= 1.5 * max(40, 1.3 * before) for before, after in pairwise(lengths))
+
+
+def test_letters() -> None:
+    assert letters('a, b: 1!') == 3
