@@ -23,7 +23,13 @@ def key(places: Places, ros: Ros) -> str:
     """Return the hash of everything that the environment is made from."""
     inputs = [*locks(places, ros), places.root / 'scripts/patch_ros_wheels.py',
               Path(__file__)]
-    return digest(str(places.root), str(ros), sys.version, sys.executable, file_digest(inputs))
+    return digest(str(places.root), str(ros), sys.version, base_python(), file_digest(inputs))
+
+
+def build_key(places: Places, ros: Ros) -> str:
+    """Return the hash of that part of the environment which compiled code is bound to."""
+    lock = places.root / f'requirements/ros-{ros.distro}.lock'
+    return digest(identity(places, ros), file_digest([lock]))
 
 
 def locks(places: Places, ros: Ros) -> list[Path]:
@@ -66,9 +72,14 @@ def usable(places: Places, ros: Ros) -> bool:
         return False
 
 
+def base_python() -> str:
+    """Return the interpreter behind this one's links."""
+    return os.path.realpath(sys.executable)
+
+
 def identity(places: Places, ros: Ros) -> str:
     """Return what a venv is bound to."""
-    return f'{places.venv}\n{sys.version}\n{sys.executable}\n{ros}\n'
+    return f'{places.venv}\n{sys.version}\n{base_python()}\n{ros}\n'
 
 
 def create(places: Places, ros: Ros, console: Console) -> None:
@@ -83,7 +94,8 @@ def install(places: Places, files: list[Path], console: Console, *,
             keep_numpy: bool = False) -> None:
     """Install locked packages; what an earlier set-up has downloaded needs no network."""
     command = [str(places.venv / 'bin/uv'), '--no-config', 'pip', 'install',
-               '--python', str(places.python), '--no-deps', '--require-hashes']
+               '--python', str(places.python), '--no-deps', '--require-hashes',
+               '--compile-bytecode']
     for file in files:
         command += ['-r', str(without_numpy(places, file) if keep_numpy else file)]
     code, output = console.attempt(command, env=installer_settings(places))

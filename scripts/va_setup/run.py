@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import fcntl
 import os
 from pathlib import Path
-import sys
 
 from . import env_file, environment, host, models, system_packages, workspace
 from .console import Console
@@ -79,16 +78,17 @@ def plan(options: Options, places: Places, stamps: Stamps, ros: host.Ros,
          console: Console) -> list[Step]:
     """Return the steps for these options."""
     packages_key = environment.key(places, ros)
+    build_key = environment.build_key(places, ros)
     steps = [
-        Step('system', 'system packages', digest(sys.executable, *(
-            need.package for need in system_packages.NEEDS)),
-            lambda: True, lambda: system_packages.install(console)),
+        Step('system', 'system packages',
+             digest(environment.base_python(), *(n.package for n in system_packages.NEEDS)),
+             lambda: True, lambda: system_packages.install(console)),
         Step('environment', f'Python environment, ROS 2 {ros}', packages_key,
              (places.venv / 'bin/colcon').exists,
              lambda: environment.make(places, ros, console)),
-        Step('env_file', 'environment file', digest(packages_key, file_digest(
-            [Path(env_file.__file__)])), places.env_file.exists,
-            lambda: env_file.write(places, ros)),
+        Step('env_file', 'environment file',
+             digest(packages_key, file_digest([Path(env_file.__file__)])),
+             places.env_file.exists, lambda: env_file.write(places, ros)),
     ]
     if options.only == 'environment':
         return steps
@@ -96,9 +96,9 @@ def plan(options: Options, places: Places, stamps: Stamps, ros: host.Ros,
         Step('models', 'models', models.key(places, 'cpu'),
              lambda: models.present(places),
              lambda: models.fetch(places, ('cpu',), console)),
-        Step('build', 'build', workspace.key(places, packages_key),
+        Step('build', 'build', workspace.key(places, build_key),
              (places.install / 'local_setup.sh').exists,
-             lambda: workspace.build(places, stamps, packages_key, console)),
+             lambda: workspace.build(places, stamps, build_key, console)),
     ]
 
 
