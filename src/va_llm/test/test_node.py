@@ -1,0 +1,308 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The node: lifecycle, turns over ROS, stop, completions, health."""
+
+from pathlib import Path
+import sys
+
+from action_msgs.msg import GoalStatus
+import pytest
+from rclpy.action import ActionClient
+from rclpy.lifecycle import TransitionCallbackReturn
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+
+from va_common import qos
+from va_common.errors import AssistantError, ErrorCode
+from va_common.testing import ros_context, spin, wait_for
+from va_interfaces.action import Complete
+from va_interfaces.msg import ChatMessage, PlaybackEvent, ReplyChunk, Transcript
+from va_interfaces.srv import Cancel
+from va_llm.node import LlmNode
+
+sys.path.insert(0, str(Path(__file__).parent))
+from llm_fakes import FakeEngine
+
+SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
+
+
+class NodeWithFakeEngine(LlmNode):
+    """The node with an engine that the test holds."""
+
+    def __init__(self, **kwargs):
+        self.fake = FakeEngine()
+        super().__init__(**kwargs)
+
+    def make_engine(self, modelfile):
+        return self.fake
+
+
+class Robot(Node):
+    """What is around the node: stt, tts, loader and a robot program."""
+
+    def __init__(self, context):
+        super().__init__('robot', context=context)
+        self.transcripts = self.create_publisher(Transcript, 'stt/transcript', qos.EVENTS)
+        self.playback = self.create_publisher(PlaybackEvent, 'tts/playback', qos.EVENTS)
+        self.chunks = []
+        self.create_subscription(ReplyChunk, 'llm/chunk', self.chunks.append, qos.EVENTS)
+        self.stopper = self.create_client(Cancel, 'llm/stop')
+        self.completer = ActionClient(self, Complete, 'llm/complete')
+
+    def say(self, text, turn=1, dialog_id='d1', **fields):
+        fields = {'kind': Transcript.FINAL, 'outcome': Transcript.OUTCOME_SPEECH, **fields}
+        self.transcripts.publish(Transcript(
+            dialog_id=dialog_id, turn=turn, text=text, **fields))
+
+    def reply(self, turn=1, dialog_id='d1'):
+        chunks = [c for c in self.chunks if (c.dialog_id, c.turn) == (dialog_id, turn)]
+        return chunks if chunks and chunks[-1].is_last else []
+
+    def stop(self, dialog_id='', turn=0):
+        request = Cancel.Request(dialog_id=dialog_id, turn=turn, reason='test')
+        return result(self.stopper.call_async(request))
+
+
+def result(future, timeout_s=10):
+    wait_for(future.done, timeout_s, 'an answer of a service')
+    return future.result()
+
+
+@pytest.fixture
+def context():
+    with ros_context() as context:
+        yield context
+
+
+@pytest.fixture
+def make_node(context):
+    nodes = []
+
+    def make(factory=NodeWithFakeEngine, **settings):
+        overrides = [Parameter(name, value=value) for name, value in settings.items()]
+        nodes.append(factory(context=context, serve_health=False, parameter_overrides=overrides))
+        return nodes[-1]
+
+    yield make
+    for node in nodes:
+        node.close()
+
+
+@pytest.fixture
+def node(make_node):
+    node = make_node()
+    assert node.trigger_configure() == SUCCESS
+    assert node.trigger_activate() == SUCCESS
+    return node
+
+
+@pytest.fixture
+def robot(context, node):
+    robot = Robot(context)
+    with spin(node, robot):
+        wait_for(lambda: robot.transcripts.get_subscription_count()
+                 and robot.playback.get_subscription_count()
+                 and robot.count_publishers('llm/chunk')
+                 and robot.stopper.service_is_ready()
+                 and robot.completer.server_is_ready(), 15, 'discovery')
+        yield robot
+        node.fake.gate.set()
+    robot.destroy_node()
+
+
+def test_configure_and_cleanup_ten_times(make_node):
+    node = make_node()
+    for _ in range(10):
+        assert node.trigger_configure() == SUCCESS
+        assert node.trigger_activate() == SUCCESS
+        assert node.problem() is None
+        assert node.trigger_deactivate() == SUCCESS
+        assert node.trigger_cleanup() == SUCCESS
+        assert node.fake.closed
+    assert node._entities == []
+
+
+def test_with_the_real_engine_of_the_cpu_profile(make_node):
+    node = make_node(LlmNode, **{'engine': 'llama_cpp'})
+    for _ in range(2):
+        assert node.trigger_configure() == SUCCESS
+        assert node.trigger_activate() == SUCCESS
+        assert node.problem() is None
+        assert node.diagnostics()['engine'] == 'llama_cpp'
+        assert node.trigger_deactivate() == SUCCESS
+        assert node.trigger_cleanup() == SUCCESS
+
+
+@pytest.mark.parametrize('settings', [
+    {'modelfile': '/none/Modelfile'},
+    {'engine': 'llama_cpp', 'model_cpu': 'gpt-9'},
+    {'engine': 'llama_cpp', 'model_cpu': '/none/x.gguf'},
+    {'engine': 'ollama', 'ollama_url': 'http://127.0.0.1:9'},
+    {'engine': 'ollama', 'ollama_url': 'http://10.0.0.1:11434'},
+])
+def test_a_setting_that_cannot_work_fails_configure_and_can_be_mended(make_node, settings):
+    node = make_node(LlmNode, **settings)
+    assert node.trigger_configure() == FAILURE
+    assert node.trigger_configure() == FAILURE
+    assert next(iter(settings.values())) or node.problem()
+
+
+def test_a_turn(robot):
+    robot.say('Can you?')
+    chunks = wait_for(robot.reply, 10, 'the reply')
+    assert ''.join(chunk.text for chunk in chunks) == 'Yes I can .'
+    assert [chunk.sequence for chunk in chunks] == list(range(len(chunks)))
+    assert chunks[-1].error_code == 0
+    assert chunks[0].header.stamp.sec > 0
+
+
+def test_only_final_speech_of_dialogs_is_answered(robot, node):
+    robot.say('half', kind=Transcript.PARTIAL)
+    robot.say('', kind=Transcript.STARTED)
+    robot.say('', outcome=Transcript.OUTCOME_NO_SPEECH)
+    robot.say('', outcome=Transcript.OUTCOME_FAILED)
+    robot.say('of the action listen', dialog_id='listen-1')
+    robot.say('Can you?', turn=2)
+    wait_for(lambda: robot.reply(2), 10, 'the reply')
+    assert {chunk.turn for chunk in robot.chunks} == {2}
+    assert len(node.fake.requests) == 2  # the probe of configure and the turn
+
+
+def test_a_wrong_message_is_answered_with_an_error_and_the_node_lives(robot):
+    robot.say('x' * 9000)
+    (chunk,) = wait_for(robot.reply, 10, 'the error')
+    assert chunk.error_code == ErrorCode.INVALID_ARGUMENT
+    assert 'xxx' not in chunk.error_msg
+    robot.say('Can you?', turn=2)
+    assert wait_for(lambda: robot.reply(2), 10, 'the reply')[-1].error_code == 0
+
+
+def test_a_newer_turn_ends_an_older_one(robot, node):
+    node.fake.hold()
+    robot.say('Can you?')
+    assert node.fake.at_gate.wait(10)
+    robot.say('No.', turn=2)
+    assert wait_for(robot.reply, 10, 'the old end')[-1].error_code == ErrorCode.CANCELLED
+    assert wait_for(lambda: robot.reply(2), 10, 'the new reply')[-1].error_code == 0
+
+
+def test_stop(robot, node):
+    node.fake.hold()
+    robot.say('Can you?')
+    assert node.fake.at_gate.wait(10)
+    assert robot.stop('d1', 1).error_code == 0
+    chunks = wait_for(robot.reply, 10, 'the end')
+    assert ''.join(chunk.text for chunk in chunks) == 'Yes'
+    assert chunks[-1].error_code == ErrorCode.CANCELLED
+
+
+def test_the_history_keeps_what_was_heard(robot, node):
+    robot.say('Can you?')
+    wait_for(robot.reply, 10, 'the reply')
+    robot.playback.publish(PlaybackEvent(
+        kind=PlaybackEvent.INTERRUPTED, source=PlaybackEvent.SOURCE_REPLY, dialog_id='d1', turn=1,
+        text='Yes'))
+    history = node._runner.history
+    wait_for(lambda: history._dialogs['d1'][0].assistant == 'Yes', 10, 'the correction')
+    robot.say('Go on', turn=2)
+    wait_for(lambda: robot.reply(2), 10, 'the reply')
+    said = [m.content for m in node.fake.requests[-1].messages]
+    assert said[-3:] == ['Can you?', 'Yes', 'Go on']
+
+
+def test_a_failing_engine_ends_the_reply_and_shows_in_the_health(robot, node):
+    node.fake.failure = AssistantError(ErrorCode.UNAVAILABLE, 'Ollama is away')
+    robot.say('Can you?')
+    (chunk,) = wait_for(robot.reply, 10, 'the error')
+    assert (chunk.error_code, chunk.error_msg) == (ErrorCode.UNAVAILABLE, 'Ollama is away')
+    wait_for(lambda: node.problem() == 'Ollama is away', 10, 'the problem')
+    node.fake.failure = None
+    robot.say('Now?', turn=2)
+    wait_for(lambda: robot.reply(2), 10, 'the reply')
+    wait_for(lambda: node.problem() is None, 10, 'recovery')
+
+
+def test_deactivate_ends_what_runs(robot, node):
+    node.fake.hold()
+    robot.say('Can you?')
+    assert node.fake.at_gate.wait(10)
+    assert node.trigger_deactivate() == SUCCESS
+    assert wait_for(robot.reply, 10, 'the end')[-1].error_code == ErrorCode.CANCELLED
+    assert robot.stop().error_code == ErrorCode.NOT_ACTIVE
+
+
+def test_live_settings(node):
+    results = node.set_parameters([Parameter('first_token_timeout_ms', value=1500),
+                                   Parameter('max_tokens', value=2)])
+    assert all(r.successful for r in results)
+    assert node._deadlines.first_token_s == 1.5
+    assert not node.set_parameters([Parameter('max_tokens', value=0)])[0].successful
+
+
+# The action -------------------------------------------------------------------------------------
+
+def send(robot, feedback=None, **fields):
+    goal = Complete.Goal(temperature=-1.0, **fields)
+    return result(robot.completer.send_goal_async(goal, feedback_callback=feedback))
+
+
+def ask(text='hi', role='user'):
+    return [ChatMessage(role=role, content=text)]
+
+
+def test_a_completion(robot):
+    pieces = []
+    handle = send(robot, lambda message: pieces.append(message.feedback.chunk.text),
+                  messages=ask())
+    answer = result(handle.get_result_async())
+    assert answer.status == GoalStatus.STATUS_SUCCEEDED
+    assert answer.result.text == 'Yes I can .'
+    assert (answer.result.finish_reason, answer.result.prompt_tokens,
+            answer.result.completion_tokens) == ('stop', 3, 4)
+    wait_for(lambda: ''.join(pieces) == 'Yes I can .', 10, 'the feedback')
+
+
+@pytest.mark.parametrize('messages', [
+    [], ask(role='robot'), ask(''), ask('x' * 40_000), ask(role='assistant')])
+def test_a_bad_completion_is_aborted_with_its_reason(robot, messages):
+    answer = result(send(robot, messages=messages).get_result_async())
+    assert answer.status == GoalStatus.STATUS_ABORTED
+    assert answer.result.error_code == ErrorCode.INVALID_ARGUMENT
+    assert 'expected' in answer.result.error_msg
+
+
+def test_cancel_of_a_completion(robot, node):
+    node.fake.hold()
+    handle = send(robot, messages=ask())
+    assert node.fake.at_gate.wait(10)
+    result(handle.cancel_goal_async())
+    answer = result(handle.get_result_async())
+    assert answer.status == GoalStatus.STATUS_CANCELED
+    assert (answer.result.text, answer.result.finish_reason) == ('Yes', 'cancelled')
+    assert answer.result.error_code == ErrorCode.CANCELLED
+
+
+def test_a_turn_goes_before_a_completion(robot, node):
+    node.fake.hold()
+    handle = send(robot, messages=ask())
+    assert node.fake.at_gate.wait(10)
+    robot.say('Can you?')
+    assert wait_for(robot.reply, 10, 'the reply')[-1].error_code == 0
+    answer = result(handle.get_result_async())
+    assert answer.status == GoalStatus.STATUS_ABORTED
+    assert answer.result.error_msg == 'stopped: turn d1/1 goes before'
+
+
+def test_too_many_completions(robot, node):
+    node.fake.hold()
+    handles = [send(robot, messages=ask()) for _ in range(2)]
+    wait_for(lambda: len(node._runner._jobs) == 2, 10, 'both')
+    answer = result(send(robot, messages=ask()).get_result_async())
+    assert answer.result.error_code == ErrorCode.BUSY
+    node.fake.gate.set()
+    assert [result(h.get_result_async()).result.error_code for h in handles] == [0, 0]
+
+
+def test_a_completion_while_inactive(robot, node):
+    assert node.trigger_deactivate() == SUCCESS
+    answer = result(send(robot, messages=ask()).get_result_async())
+    assert answer.result.error_code == ErrorCode.NOT_ACTIVE

@@ -1,0 +1,220 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Answers turns one at a time: a newer turn stops an older one, a turn stops a free completion."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+import threading
+from typing import Final
+
+from va_common.errors import AssistantError, error_of, ErrorCode
+from va_common.ids import Latest, TurnKey
+from va_common.worker import Worker
+from va_llm.engine import CancelToken, ChatMessage, ChatRequest, Completion, Deadlines, TextEngine
+from va_llm.history import History
+from va_llm.reply_writer import cancelled, ReplyPiece, ReplyWriter
+
+MAX_TEXT: Final = 8000
+"""Letters of one message; more is not speech."""
+_QUEUE: Final = 8
+_STOP_TIMEOUT_S: Final = 5.0
+
+
+@dataclass
+class _Job:
+    """What runs or waits: a turn (with a key) or a free completion."""
+
+    cancel: CancelToken = field(default_factory=CancelToken)
+    key: TurnKey | None = None
+
+
+class TurnRunner:
+    """Feeds one engine from one worker thread behind a bounded queue.
+
+    Args:
+        engine: the loaded model.
+        prefix: messages that every conversation begins with.
+        history: what was said.
+        deadlines: for :meth:`stuck`.
+        publish: takes the pieces of the replies, in the worker's thread.
+        max_tokens: longest answer, asked before each.
+        clock: steady seconds.
+    """
+
+    def __init__(self, engine: TextEngine, prefix: tuple[ChatMessage, ...], history: History,
+                 deadlines: Deadlines, publish: Callable[[ReplyPiece], None],
+                 max_tokens: Callable[[], int], clock: Callable[[], float]) -> None:
+        self.engine = engine
+        self.history = history
+        self._prefix = prefix
+        self._deadlines = deadlines
+        self._publish = publish
+        self._max_tokens = max_tokens
+        self._clock = clock
+        self._latest = Latest()
+        self._stopped = ('', 0)
+        self._lock = threading.Lock()
+        self._idle = threading.Condition(self._lock)
+        self._jobs: list[_Job] = []
+        self._running_since: float | None = None
+        self._last_token: float | None = None
+        self.last_done = clock()
+        """When the engine last ended a generation well."""
+        self._worker = Worker('llm', _QUEUE)
+
+    def answer(self, key: TurnKey, text: str) -> Future[Completion]:
+        """Answer what the user said in a turn; older turns stop.
+
+        Raises:
+            AssistantError: INVALID_ARGUMENT (empty or huge text), OUTDATED, BUSY.
+        """
+        _check_text(text)
+        if (key.dialog_id, key.turn) <= self._stopped:
+            message = f'turn {key.dialog_id}/{key.turn}: has been stopped'
+            raise AssistantError(ErrorCode.OUTDATED, message)
+        if not self._latest.offer(key):
+            message = f'turn {key.dialog_id}/{key.turn}: a newer turn has been asked for'
+            raise AssistantError(ErrorCode.OUTDATED, message)
+        job = _Job(key=key)
+        with self._lock:
+            older = list(self._jobs)
+        for other in older:
+            other.cancel.cancel(f'turn {key.dialog_id}/{key.turn} goes before')
+        return self._submit(job, self._run_turn, job, key, text)
+
+    def complete(self, request: ChatRequest, on_text: Callable[[str], None],
+                 cancel: CancelToken) -> Future[Completion]:
+        """Answer messages outside any dialog, after what is running.
+
+        Raises:
+            AssistantError: BUSY.
+        """
+        job = _Job(cancel)
+        return self._submit(job, self._generate, request, on_text, job)
+
+    def stop(self, dialog_id: str, turn: int, reason: str) -> int:
+        """Stop a turn and everything older; with an empty dialog_id everything.
+
+        A transcript of such a turn that arrives later is refused.
+
+        Returns:
+            How many generations were stopped.
+        """
+        with self._lock:
+            self._stopped = max(self._stopped, (dialog_id, turn))
+            jobs = [job for job in self._jobs if _is_meant(job, dialog_id, turn)]
+        for job in jobs:
+            job.cancel.cancel(reason or 'stopped')
+        return len(jobs)
+
+    def probe(self) -> Future[Completion]:
+        """Generate one token of an ordinary conversation: proves the engine, warms its cache."""
+        messages = (*self._prefix, ChatMessage('user', 'Hello!'))
+        return self.complete(ChatRequest(messages, max_tokens=1), lambda text: None, CancelToken())
+
+    @property
+    def busy(self) -> bool:
+        """Whether something runs or waits."""
+        with self._lock:
+            return bool(self._jobs)
+
+    def wait_idle(self, timeout_s: float) -> bool:
+        """Wait until nothing runs or waits. False: time ran out."""
+        with self._idle:
+            return self._idle.wait_for(lambda: not self._jobs, timeout_s)
+
+    def stuck(self) -> str | None:
+        """Why the running generation counts as hung; None when none does.
+
+        The engines keep the deadlines themselves where they can; this is for an engine that is
+        stuck in native code. A little is added so that the engine's own error comes first.
+        """
+        with self._lock:
+            since, last = self._running_since, self._last_token
+        if since is None:
+            return None
+        limit_s = self._deadlines.first_token_s if last is None else self._deadlines.token_s
+        waited_s = self._clock() - (since if last is None else last)
+        if waited_s <= limit_s + 1.0:
+            return None
+        return f'{self.engine.name}: no token for {waited_s:.0f} s'
+
+    def close(self) -> None:
+        """Stop everything and end the thread.
+
+        Raises:
+            AssistantError: TIMEOUT when the engine does not give up its generation.
+        """
+        self.stop('', 0, 'the node goes down')
+        self._worker.stop(_STOP_TIMEOUT_S)
+
+    def _submit(self, job: _Job, function: Callable[..., Completion],
+                *args: object) -> Future[Completion]:
+        with self._lock:
+            self._jobs.append(job)
+        try:
+            future = self._worker.submit(function, *args)
+        except AssistantError:
+            self._forget(job)
+            raise
+        future.add_done_callback(lambda _: self._forget(job))
+        return future
+
+    def _forget(self, job: _Job) -> None:
+        with self._lock:
+            if job in self._jobs:
+                self._jobs.remove(job)
+            self._idle.notify_all()
+
+    def _run_turn(self, job: _Job, key: TurnKey, text: str) -> Completion:
+        writer = ReplyWriter(key, self._publish, self._clock)
+        messages = self._prefix + self.history.begin(key.dialog_id, key.turn, text)
+        try:
+            completion = self._generate(ChatRequest(messages, self._max_tokens()), writer.write,
+                                        job)
+        except Exception as error:
+            writer.end(error_of(error))
+            raise
+        finally:
+            self.history.answer(key.dialog_id, key.turn, writer.text)
+        stopped = completion.finish_reason == 'cancelled'
+        writer.end(cancelled(job.cancel.reason) if stopped else None)
+        return completion
+
+    def _generate(self, request: ChatRequest, on_text: Callable[[str], None],
+                  job: _Job) -> Completion:
+        if job.cancel.cancelled:
+            return Completion('cancelled')
+
+        def take(text: str) -> None:
+            with self._lock:
+                self._last_token = self._clock()
+            if not job.cancel.cancelled:
+                on_text(text)
+
+        with self._lock:
+            self._running_since, self._last_token = self._clock(), None
+        try:
+            completion = self.engine.generate(request, take, job.cancel)
+        finally:
+            with self._lock:
+                self._running_since = None
+        self.last_done = self._clock()
+        return completion
+
+
+def _is_meant(job: _Job, dialog_id: str, turn: int) -> bool:
+    if not dialog_id:
+        return True
+    # Free completions belong to no dialog; only a stop of everything is meant for them.
+    return job.key is not None and (job.key.dialog_id, job.key.turn) <= (dialog_id, turn)
+
+
+def _check_text(text: str) -> None:
+    if not text.strip():
+        raise AssistantError(ErrorCode.INVALID_ARGUMENT, 'text is empty; expected what was said')
+    if len(text) > MAX_TEXT:
+        message = f'text of {len(text)} letters; expected at most {MAX_TEXT}'
+        raise AssistantError(ErrorCode.INVALID_ARGUMENT, message)
