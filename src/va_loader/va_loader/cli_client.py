@@ -9,17 +9,19 @@ import os
 import queue
 import threading
 import time
+import traceback
 from types import TracebackType
 from typing import Any
 
 import rclpy
 from rclpy.action import ActionClient
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 
 from va_common import local_only, qos
 from va_common.errors import AssistantError, ErrorCode
 from va_common.health import check, PORTS
 from va_common.ros_time import to_msg
+from va_common.spinning import Spinner
 from va_interfaces.action import Complete, Speak
 from va_interfaces.msg import AssistantState, ChatMessage, ReplyChunk
 from va_interfaces.srv import GetPids, StopAssistant, TriggerWake
@@ -41,18 +43,16 @@ class CliClient:
         self._node = rclpy.create_node(
             f'_va_cli_{os.getpid()}', namespace=namespace or None, context=self._context,
             enable_rosout=False, start_parameter_services=False)
-        self._executor = SingleThreadedExecutor(context=self._context)
-        self._executor.add_node(self._node)
-        self._thread = threading.Thread(target=self._spin, name='executor', daemon=True)
-        self._thread.start()
+        executor = SingleThreadedExecutor(context=self._context)
+        executor.add_node(self._node)
+        self._spinner = Spinner(executor, traceback.print_exception)
 
     def __enter__(self) -> CliClient:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  trace: TracebackType | None) -> None:
-        self._executor.shutdown(1.0)
-        self._thread.join(1.0)
+        self._spinner.stop(1.0)
         self._node.destroy_node()
         self._context.try_shutdown()
 
@@ -163,10 +163,6 @@ class CliClient:
         if not pid:
             return 'not running'
         return f'process {pid}, {check(PORTS[name] + offset, 1.0).value}'
-
-    def _spin(self) -> None:
-        with suppress(ExternalShutdownException):  # the ordinary end
-            self._executor.spin()
 
 
 class _Spoken:

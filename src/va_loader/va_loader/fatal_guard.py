@@ -98,7 +98,7 @@ class FatalGuard:
             await self._stop_orphans()
             if loader.exit_code in _DELIBERATE and not reason.startswith('hung'):
                 return int(loader.exit_code or EXIT_CLEAN)
-            self._last_resort(f'the loader {reason}', loader.tail)
+            self._last_resort(f'loader: {reason}', loader.tail)
             if not self._budget.use(self._clock()):
                 self._last_resort('the loader died too often, giving up', ())
                 return EXIT_FATAL

@@ -39,13 +39,14 @@ class HealthJudge:
         """Whether the last check was bad."""
         return self._bad_since is not None
 
-    def judge(self, now_s: float, state: HealthState, doing: Activity) -> str | None:
-        """Take one check; the reason once the node is lost, else None."""
+    def judge(self, now_s: float, state: HealthState, doing: Activity,
+              check_s: float = 0.0) -> str | None:
+        """Take one check that took ``check_s``; the reason once the node is lost, else None."""
         if state is HealthState.SERVING and doing is not Activity.FROZEN:
             self._bad_since = None
             return None
         if self._bad_since is None:
-            self._bad_since = now_s
+            self._bad_since = now_s - check_s
         trouble, grace_s = self._trouble(state, doing)
         lasted_s = now_s - self._bad_since
         return f'{trouble} for {lasted_s:.1f} s' if lasted_s >= grace_s else None
@@ -101,11 +102,12 @@ class HealthWatcher:
         before, before_s = self._look(), loop.time()
         while True:
             judge.excuse(await self._pause(judge.in_doubt))
+            asked_s = loop.time()
             state = await self._check()
             after, after_s = self._look(), loop.time()
             doing = activity(before, after, after_s - before_s)
             before, before_s = after, after_s
-            reason = judge.judge(after_s, state, doing)
+            reason = judge.judge(after_s, state, doing, after_s - asked_s)
             if reason is not None:
                 return reason
 

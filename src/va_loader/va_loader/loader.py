@@ -7,7 +7,6 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 import signal
 import sys
-import threading
 import time
 import traceback
 from typing import Any
@@ -75,6 +74,7 @@ class Loader:
         from rclpy.executors import MultiThreadedExecutor
         from rclpy.signals import SignalHandlerOptions
 
+        from va_common.spinning import Spinner
         from va_loader.admin_api import AdminApi
         from va_loader.dialog_manager import DialogManager
         from va_loader.dialog_port import DialogPort
@@ -97,10 +97,9 @@ class Loader:
         self._nodes = {name: self._managed(name) for name in SPECS}
         AdminApi(self._node, self._ask, self._pids, self._bus.post)
         self._node.listen(self._bus.post)
-        self._executor = MultiThreadedExecutor(_EXECUTOR_THREADS)
-        self._executor.add_node(self._node)
-        self._spinner = threading.Thread(target=self._spin, name='executor', daemon=True)
-        self._spinner.start()
+        executor = MultiThreadedExecutor(_EXECUTOR_THREADS)
+        executor.add_node(self._node)
+        self._spinner = Spinner(executor, self._on_executor_failed)
         self._bus.start()
 
     def _managed(self, name: str) -> Any:
@@ -222,21 +221,13 @@ class Loader:
     def _ms(self) -> int:
         return round((time.monotonic() - self._started_s) * 1000)
 
-    # Threads ----------------------------------------------------------------------------------
+    # The end ----------------------------------------------------------------------------------
 
-    def _spin(self) -> None:
-        from rclpy.executors import ExternalShutdownException
-
-        try:
-            self._executor.spin()
-        except ExternalShutdownException:
-            pass  # the context was shut down: the ordinary end
-        except BaseException:
-            # An exception out of a callback: this process is in an unknown state, main starts
-            # another.
-            traceback.print_exc()
-            self._crashed = True
-            self._loop.call_soon_threadsafe(self._ask_quietly, Request.SHUTDOWN)
+    def _on_executor_failed(self, error: BaseException) -> None:
+        """Out of a callback: this process is in an unknown state, main starts another."""
+        traceback.print_exception(error)
+        self._crashed = True
+        self._loop.call_soon_threadsafe(self._ask_quietly, Request.SHUTDOWN)
 
     async def _close(self) -> None:
         import rclpy
@@ -245,9 +236,8 @@ class Loader:
         await self._loop.run_in_executor(None, self._bus.stop)
         await self._children.kill_unused()
         self._node.close()
-        self._executor.shutdown(_CLOSE_TIMEOUT_S)
+        self._spinner.stop(_CLOSE_TIMEOUT_S)
         rclpy.try_shutdown()
-        self._spinner.join(_CLOSE_TIMEOUT_S)
         self._health.stop()
         self._checks.shutdown(wait=False, cancel_futures=True)
 

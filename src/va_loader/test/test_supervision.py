@@ -1,0 +1,396 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Restarts and health in virtual time: who is restarted, when, how often, and who must not be."""
+
+import asyncio
+
+import pytest
+
+from va_common.health import HealthState
+from va_loader.failures import FatalError, NodeFailure
+from va_loader.health_watcher import Grace, HealthJudge, HealthWatcher
+from va_loader.managed_node import ManagedNode
+from va_loader.procfs import Activity, activity, Sample
+from va_loader.restart_policy import RestartPolicy
+
+SERVING, NOT_SERVING, SILENT = HealthState.SERVING, HealthState.NOT_SERVING, HealthState.UNREACHABLE
+
+
+class FakeNode:
+    """A running node that a test breaks."""
+
+    def __init__(self, name, journal):
+        self.name, self.journal = name, journal
+        self.trouble = asyncio.Queue()
+        self.failures = 0
+        self.is_healthy = True
+
+    def note(self, what):
+        self.journal.append((round(asyncio.get_running_loop().time(), 3), self.name, what))
+
+    def spawn(self):
+        self.note('spawn')
+
+    async def start(self, timeout_s):
+        self.note('start')
+        await asyncio.sleep(0.5)
+        if self.failures:
+            self.failures -= 1
+            raise NodeFailure(self.name, 'configure', 'refused')
+        self.note('up')
+
+    async def lost(self):
+        return await self.trouble.get()
+
+    async def healthy(self):
+        return self.is_healthy
+
+    async def disarm(self):
+        self.note('disarm')
+
+    async def arm(self, timeout_s):
+        self.note('arm')
+
+    async def kill(self):
+        self.note('kill')
+
+
+class Rig:
+    def __init__(self, limit=3):
+        self.journal, self.lost, self.back = [], [], []
+        self.nodes = {name: FakeNode(name, self.journal)
+                      for name in ('logger', 'tts', 'llm', 'stt', 'kwd')}
+        self.policy = RestartPolicy(
+            self.nodes, dict.fromkeys(self.nodes, 8.0), (1.0, 3.0, 5.0), limit,
+            lambda name, reason: self.lost.append((name, reason)), self.back.append,
+            lambda level, line: None)
+        self.policy.add(list(self.nodes))
+
+    def breaks(self, name, reason='killed by SIGKILL'):
+        self.nodes[name].trouble.put_nowait(reason)
+
+    def when(self, name, what):
+        return [at for at, who, done in self.journal if (who, done) == (name, what)]
+
+    def who(self):
+        return {name for _, name, _ in self.journal}
+
+
+def scenario(run, script, limit=3):
+    """Run a script against a rig; returns the rig."""
+    async def live():
+        rig = Rig(limit)
+        watch = asyncio.ensure_future(rig.policy.watch())
+        acts = asyncio.ensure_future(script(rig))
+        try:
+            await asyncio.wait((watch, acts), return_when=asyncio.FIRST_COMPLETED)
+            if watch.done():
+                watch.result()
+        finally:
+            watch.cancel()
+            acts.cancel()
+            await asyncio.gather(watch, acts, return_exceptions=True)
+            await rig.policy.stop()
+        return rig
+    return run(live())
+
+
+def test_a_crashed_node_is_restarted_alone_after_a_second(run):
+    async def script(rig):
+        rig.breaks('llm')
+        await asyncio.sleep(10)
+    rig = scenario(run, script)
+    assert rig.who() == {'llm'}
+    assert rig.when('llm', 'start') == [1.0]
+    assert (rig.lost, rig.back) == ([('llm', 'killed by SIGKILL')], ['llm'])
+
+
+def test_its_imports_begin_during_the_pause(run):
+    async def script(rig):
+        rig.breaks('llm')
+        await asyncio.sleep(10)
+    assert scenario(run, script).when('llm', 'spawn') == [0.0]
+
+
+def test_the_pauses_grow(run):
+    async def script(rig):
+        rig.nodes['tts'].failures = 2
+        rig.breaks('tts')
+        await asyncio.sleep(30)
+    rig = scenario(run, script)
+    assert rig.when('tts', 'start') == [1.0, 4.5, 10.0]
+    assert rig.back == ['tts']
+
+
+def test_more_than_three_restarts_in_a_minute_are_fatal(run):
+    async def script(rig):
+        for _ in range(4):
+            rig.breaks('stt', 'NOT_SERVING for 2.0 s')
+            await asyncio.sleep(10)
+    with pytest.raises(FatalError, match='stt needed more than 3 restarts in 60 s.*NOT_SERVING'):
+        scenario(run, script)
+
+
+def test_a_restart_that_keeps_failing_is_fatal(run):
+    async def script(rig):
+        rig.nodes['llm'].failures = 9
+        rig.breaks('llm')
+        await asyncio.sleep(60)
+    with pytest.raises(FatalError, match='configure: refused'):
+        scenario(run, script)
+
+
+def test_after_a_healthy_minute_budget_and_pauses_begin_again(run):
+    async def script(rig):
+        for _ in range(8):
+            rig.breaks('tts')
+            await asyncio.sleep(65)
+    rig = scenario(run, script)
+    pauses = [round(start - kill, 1) for start, kill in zip(
+        rig.when('tts', 'start'), rig.when('tts', 'kill'))]
+    assert pauses == [1.0] * 8
+
+
+def test_budgets_are_per_node(run):
+    async def script(rig):
+        for name in ('tts', 'llm', 'stt', 'kwd', 'logger'):
+            for _ in range(2):
+                rig.breaks(name)
+                await asyncio.sleep(5)
+    scenario(run, script)
+
+
+def test_kwd_is_disarmed_while_stt_is_away_and_not_restarted(run):
+    async def script(rig):
+        rig.breaks('stt')
+        await asyncio.sleep(10)
+    rig = scenario(run, script)
+    assert rig.when('kwd', 'disarm') == [0.0]
+    assert rig.when('kwd', 'arm') == [1.5]
+    assert not rig.when('kwd', 'kill')
+
+
+def test_kwd_that_starves_before_stt_is_found_lost_is_not_blamed(run):
+    async def script(rig):
+        rig.nodes['stt'].is_healthy = False
+        rig.breaks('kwd', 'NOT_SERVING for 2.0 s')
+        await asyncio.sleep(1)
+        rig.breaks('stt', 'frozen for 1.0 s')
+        await asyncio.sleep(10)
+    rig = scenario(run, script)
+    assert not rig.when('kwd', 'kill')
+    assert rig.when('kwd', 'arm')
+
+
+def test_kwd_that_fails_while_stt_is_well_is_restarted(run):
+    async def script(rig):
+        rig.breaks('kwd', 'NOT_SERVING for 2.0 s')
+        await asyncio.sleep(10)
+    rig = scenario(run, script)
+    assert rig.when('kwd', 'start') == [1.0]
+
+
+def test_kwd_lost_together_with_stt_waits_for_it(run):
+    async def script(rig):
+        rig.nodes['stt'].failures = 1
+        rig.breaks('kwd')
+        rig.breaks('stt')
+        await asyncio.sleep(20)
+    rig = scenario(run, script)
+    assert (rig.when('kwd', 'start') or rig.when('kwd', 'arm')) >= rig.when('stt', 'up')
+
+
+# Health ----------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize(('state', 'doing', 'limit_s'), [
+    (NOT_SERVING, Activity.ASLEEP, 2.0),
+    (SILENT, Activity.ASLEEP, 2.0),
+    (SERVING, Activity.FROZEN, 1.0),
+    (SILENT, Activity.FROZEN, 1.0),
+    (SILENT, Activity.BUSY, 30.0),
+    (NOT_SERVING, Activity.BUSY, 30.0),
+])
+def test_each_trouble_has_its_grace(state, doing, limit_s):
+    judge = HealthJudge(Grace())
+    assert judge.judge(100.0, state, doing) is None
+    assert judge.judge(100.0 + limit_s - 0.1, state, doing) is None
+    assert judge.judge(100.0 + limit_s, state, doing)
+
+
+def test_one_good_answer_forgives():
+    judge = HealthJudge(Grace())
+    judge.judge(0.0, SILENT, Activity.ASLEEP)
+    judge.judge(1.5, SERVING, Activity.ASLEEP)
+    judge.judge(2.0, SILENT, Activity.ASLEEP)
+    assert judge.judge(3.5, SILENT, Activity.ASLEEP) is None
+
+
+def test_a_late_checker_does_not_blame_the_node():
+    judge = HealthJudge(Grace())
+    judge.judge(0.0, SILENT, Activity.ASLEEP)
+    judge.excuse(20.0)
+    assert judge.judge(21.0, SILENT, Activity.ASLEEP) is None
+
+
+@pytest.mark.parametrize(('after', 'expected'), [
+    (Sample('S', 1.0), Activity.ASLEEP), (Sample('S', 1.9), Activity.BUSY),
+    (Sample('R', 1.1), Activity.ASLEEP), (Sample('T', 1.0), Activity.FROZEN),
+    (Sample('Z', 1.0), Activity.GONE), (Sample('', 0.0), Activity.GONE),
+])
+def test_what_a_process_did(after, expected):
+    assert activity(Sample('S', 1.0), after, span_s=2.0) is expected
+
+
+class Patient:
+    """A process as seen from outside."""
+
+    def __init__(self):
+        self.state, self.letter, self.worked_s = SERVING, 'S', 0.0
+        self.works = 0.0
+
+    async def check(self):
+        if self.state is SILENT:
+            await asyncio.sleep(1.0)
+        return self.state
+
+    def look(self):
+        return Sample(self.letter, self.works * asyncio.get_running_loop().time())
+
+    def watcher(self):
+        return HealthWatcher(self.check, self.look, lambda: self.letter == 'T', interval_s=2.0)
+
+
+def found_after(run, change):
+    """Seconds from a change, at an awkward moment, until the node is found lost."""
+    async def live():
+        patient = Patient()
+        lost = asyncio.ensure_future(patient.watcher().lost())
+        await asyncio.sleep(20.1)
+        assert not lost.done()
+        change(patient)
+        at = asyncio.get_running_loop().time()
+        reason = await lost
+        return asyncio.get_running_loop().time() - at, reason
+    return run(live())
+
+
+@pytest.mark.parametrize(('changes', 'word'), [
+    ({'letter': 'T', 'state': SILENT}, 'frozen'),
+    ({'state': NOT_SERVING}, 'NOT_SERVING'),
+    ({'state': SILENT}, 'no answer'),
+])
+def test_a_frozen_or_wedged_node_is_found_within_5_s(run, changes, word):
+    seconds, reason = found_after(run, lambda patient: vars(patient).update(changes))
+    assert seconds <= 5.0
+    assert word in reason
+
+
+def test_a_busy_node_is_left_alone_for_long(run):
+    seconds, _ = found_after(run, lambda patient: vars(patient).update(state=SILENT, works=1.0))
+    assert 30.0 <= seconds < 40.0
+
+
+# A managed node --------------------------------------------------------------------------------
+
+class FakeProcess:
+    def __init__(self, last_error=''):
+        self.pid, self.last_error, self.sent = 4711, last_error, []
+        self.end = asyncio.get_running_loop().create_future()
+
+    @property
+    def alive(self):
+        return not self.end.done()
+
+    async def exited(self):
+        return await asyncio.shield(self.end)
+
+    def interrupt(self):
+        self.sent.append('SIGINT')
+        self.end.set_result('ended with exit code 0')
+
+    def terminate(self):
+        self.sent.append('SIGTERM')
+        self.end.set_result('killed by SIGTERM')
+
+    async def stop(self, timeout_s):
+        self.sent.append(f'stop {timeout_s:g}')
+        if self.alive:
+            self.end.set_result('killed by SIGKILL')
+
+
+class FakeLifecycle:
+    """Takes a second for each step; ``hang`` names the one that never ends."""
+
+    def __init__(self, hang='', refuse=''):
+        self.hang, self.refuse, self.steps = hang, refuse, []
+
+    def __getattr__(self, step):
+        async def do():
+            self.steps.append(step)
+            await asyncio.sleep(1e9 if step == self.hang else 1.0)
+            if step == self.refuse:
+                raise NodeFailure('tts', step, 'refused, it is unconfigured')
+        return do
+
+
+def managed(lifecycle, last_error=''):
+    patient = Patient()
+    return ManagedNode('tts', lambda: FakeProcess(last_error), lifecycle,
+                       lambda process: patient.watcher(), lambda level, line: None)
+
+
+def test_a_node_comes_up_step_by_step(run):
+    lifecycle = FakeLifecycle()
+    run(managed_start(lifecycle))
+    assert lifecycle.steps == ['available', 'configure', 'activate']
+
+
+async def managed_start(lifecycle, last_error='', timeout_s=8.0):
+    await managed(lifecycle, last_error).start(timeout_s)
+
+
+@pytest.mark.parametrize(('step', 'text'), [
+    ('available', 'tts: process: not done after 30 s'),
+    ('configure', 'tts: configure: not done after 8 s'),
+    ('activate', 'tts: activate: not done after 8 s'),
+])
+def test_a_step_that_hangs_fails_with_its_name(run, step, text):
+    with pytest.raises(NodeFailure, match=text):
+        run(managed_start(FakeLifecycle(hang=step)))
+
+
+def test_a_refusal_carries_the_last_error_of_the_process(run):
+    with pytest.raises(NodeFailure, match='refused.*; model kokoro is missing'):
+        run(managed_start(FakeLifecycle(refuse='configure'), 'model kokoro is missing'))
+
+
+def test_a_process_that_dies_on_the_way_is_noticed_at_once(run):
+    async def live():
+        node = managed(FakeLifecycle(hang='configure'))
+        start = asyncio.ensure_future(node.start(8.0))
+        await asyncio.sleep(3.0)
+        node._process.end.set_result('killed by SIGSEGV')
+        await start
+    with pytest.raises(NodeFailure, match='tts: configure: killed by SIGSEGV'):
+        run(live())
+
+
+def test_a_node_that_hangs_on_the_way_down_holds_nothing_up(run):
+    async def live():
+        node = managed(FakeLifecycle(hang='go_down'))
+        await node.start(8.0)
+        at = asyncio.get_running_loop().time()
+        await node.quiesce()
+        await node.reap()
+        return asyncio.get_running_loop().time() - at, node._process.sent
+    seconds, sent = run(live())
+    assert seconds <= 1.0
+    assert sent[0] == 'SIGINT'
+
+
+def test_a_node_that_still_imports_is_ended_without_a_traceback(run):
+    async def live():
+        node = managed(FakeLifecycle())
+        node.spawn()
+        await node.quiesce()
+        return node._process.sent
+    assert run(live()) == ['SIGTERM']
