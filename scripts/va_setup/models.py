@@ -18,6 +18,9 @@ RECORD = '.va/models.txt'
 def key(places: Places, profile: str) -> str:
     """Return the hash of what decides which model files are needed, and where."""
     where = [os.environ.get(name, '') for name in ('VA_MODELS_DIR', 'XDG_DATA_HOME', 'HOME')]
+    settings = places.root / 'config/assistant.ini'
+    where += [line for line in settings.read_text(encoding='utf-8').splitlines()
+              if line.startswith('models_dir')] if settings.is_file() else []
     return digest(profile, *where, file_digest([places.root / CATALOGUE]))
 
 

@@ -163,11 +163,11 @@ def _is_file(name: str, value: Any) -> bool:
 
 
 def models_dir(setting: str = '') -> Path:
-    """Where models are kept: ``$VA_MODELS_DIR``, else the setting, else the user's data folder.
+    """Where models are kept: the setting, else ``$VA_MODELS_DIR``, else the user's data folder.
 
     All clones of a user share it, so a second clone fetches nothing.
     """
-    chosen = os.environ.get('VA_MODELS_DIR') or setting
+    chosen = setting or os.environ.get('VA_MODELS_DIR')
     if chosen:
         return Path(chosen).expanduser().absolute()
     data = os.environ.get('XDG_DATA_HOME') or '~/.local/share'

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+import configparser
 import os
 from pathlib import Path
 import signal
@@ -12,6 +13,7 @@ import sys
 import time
 from typing import NoReturn
 
+from va_common.config_files import config_file
 from va_common.errors import AssistantError, ErrorCode
 from va_common.model_catalogue import load_catalogue, Model, models_dir, PROFILES, verify
 from va_common.model_fetch import fetch
@@ -91,6 +93,16 @@ def record(models: Sequence[Model], root: Path, path: Path) -> None:
     os.replace(temporary, path)
 
 
+def configured_dir() -> Path:
+    """Return the models folder of the configuration file, or the default one."""
+    settings = configparser.ConfigParser(interpolation=None, strict=False)
+    try:
+        settings.read(config_file('assistant.ini'), encoding='utf-8')
+    except (AssistantError, configparser.Error, UnicodeDecodeError):
+        return models_dir()
+    return models_dir(settings.get('system', 'models_dir', fallback='').strip())
+
+
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
@@ -114,7 +126,7 @@ def main(arguments: Sequence[str]) -> int:
     signal.signal(signal.SIGTERM, _interrupted)
     profiles = options.profile or [p for p in PROFILES if p == os.environ.get('VA_PROFILE')]
     try:
-        root = models_dir()
+        root = configured_dir()
         if options.list:
             show([m for m in load_catalogue().values() if not options.ids or m.id in options.ids],
                  root)
