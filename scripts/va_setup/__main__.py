@@ -16,8 +16,11 @@ def parse(arguments: list[str]) -> Options:
     """Read the command line."""
     parser = argparse.ArgumentParser(
         prog='./va setup', description='Set up what is missing; a second time it does nothing.')
-    parser.add_argument('--profile', choices=('auto', 'cpu', 'cuda'), default='',
-                        help='what to set up for (default: VA_PROFILE, else auto)')
+    profile = parser.add_mutually_exclusive_group()
+    profile.add_argument('--cuda', dest='profile', action='store_const', const='cuda', default='',
+                         help='the cuda profile too: torch, Kokoro for torch, Ollama, 9 GB')
+    profile.add_argument('--cpu', dest='profile', action='store_const', const='cpu',
+                         help='the cpu profile only (the default; undoes --cuda)')
     parser.add_argument('--only', choices=('all', 'environment'), default='all',
                         help='stop after the Python environment')
     parser.add_argument('--force', action='store_true', help='do every step again')

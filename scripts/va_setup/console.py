@@ -66,20 +66,19 @@ class Console:
         lines: list[str] = []
         with open(self.log, 'a', encoding='utf-8') as log:
             log.write(f'$ {" ".join(command)}\n')
-            process = subprocess.Popen(
-                list(command), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                errors='replace', stdin=subprocess.DEVNULL, cwd=cwd,
-                env={**os.environ, **(env or {})})
-            try:
-                assert process.stdout is not None
-                for line in process.stdout:
-                    log.write(line)
-                    lines.append(line)
-                    if line.strip():
-                        self.show(line.strip())
-                code = process.wait()
-            except BaseException:
-                process.terminate()
-                process.wait()
-                raise
-        return code, ''.join(lines)
+            log.flush()
+            with subprocess.Popen(
+                    list(command), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                    errors='replace', stdin=subprocess.DEVNULL, cwd=cwd,
+                    env={**os.environ, **(env or {})}) as process:
+                try:
+                    assert process.stdout is not None
+                    for line in process.stdout:
+                        log.write(line)
+                        lines.append(line)
+                        if line.strip():
+                            self.show(line.strip())
+                except BaseException:
+                    process.terminate()
+                    raise
+        return process.returncode, ''.join(lines)

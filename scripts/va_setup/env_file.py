@@ -66,6 +66,7 @@ def text(places: Places, ros: Ros) -> str:
         prepend('CMAKE_PREFIX_PATH', '.va/install'),
         prepend('PYTHONPATH', f'.va/install/{places.site_packages}'),
         'export VIRTUAL_ENV="$VA_ROOT/.va/venv"',
+        prepend('PATH', '.va/bin'),
         prepend('PATH', '.va/venv/bin'),
         '',
         TAIL,

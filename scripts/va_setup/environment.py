@@ -155,7 +155,23 @@ def check_rclpy(places: Places, ros: Ros, console: Console) -> None:
                          f'Name it: VA_PYTHON=/usr/bin/python3 ./va setup ({console.log}).')
 
 
+def cuda_key(places: Places, packages_key: str) -> str:
+    """Return the hash of what the cuda packages are made from."""
+    return digest(packages_key, file_digest([places.root / 'requirements/cuda.lock']))
+
+
 def install_cuda(places: Places, console: Console) -> None:
     """Install what the cuda profile needs on top."""
+    if sys.version_info >= (3, 13):
+        raise SetupError('Python', f'{sys.version_info.major}.{sys.version_info.minor}',
+                         '3.10 to 3.12 for Kokoro with torch',
+                         'Name another one: VA_PYTHON=/path/to/python3.12 ./va setup --cuda')
     need_space(places.root, CUDA_MB, 'the packages of the cuda profile')
     install(places, [places.root / 'requirements/cuda.lock'], console)
+
+
+def install_wheel(places: Places, wheel: Path, console: Console) -> None:
+    """Install a wheel that came as a model, and was verified as one."""
+    console.run(f'installing {wheel.name}', [
+        str(places.venv / 'bin/uv'), '--no-config', 'pip', 'install', '--offline', '--no-deps',
+        '--python', str(places.python), str(wheel)])

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 import subprocess
 
 from .console import Console
@@ -15,13 +16,13 @@ CATALOGUE = 'config/models.toml'
 RECORD = '.va/models.txt'
 
 
-def key(places: Places, profile: str) -> str:
+def key(places: Places, profiles: tuple[str, ...]) -> str:
     """Return the hash of what decides which model files are needed, and where."""
     where = [os.environ.get(name, '') for name in ('VA_MODELS_DIR', 'XDG_DATA_HOME', 'HOME')]
     settings = places.root / 'config/assistant.ini'
     where += [line for line in settings.read_text(encoding='utf-8').splitlines()
               if line.startswith('models_dir')] if settings.is_file() else []
-    return digest(profile, *where, file_digest([places.root / CATALOGUE]))
+    return digest(*profiles, *where, file_digest([places.root / CATALOGUE]))
 
 
 def present(places: Places) -> bool:
@@ -32,6 +33,12 @@ def present(places: Places) -> bool:
                    (line.split(' ', 1) for line in lines))
     except OSError:
         return False
+
+
+def file(places: Places, name: str) -> Path:
+    """Return where a fetched file of this name is."""
+    lines = (places.root / RECORD).read_text(encoding='utf-8').splitlines()
+    return next(Path(line.split(' ', 1)[1]) for line in lines if line.endswith(f'/{name}'))
 
 
 def fetch(places: Places, profiles: tuple[str, ...], console: Console) -> None:

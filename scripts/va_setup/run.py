@@ -15,6 +15,8 @@ from .console import Console
 from .places import Places
 from .stamps import digest, file_digest, Stamps
 
+SPACY_MODEL = 'en_core_web_sm-3.8.0-py3-none-any.whl'
+
 
 @dataclass(frozen=True)
 class Options:
@@ -55,9 +57,12 @@ def set_up(options: Options) -> None:
         steps = plan(options, places, stamps, ros, console)
         todo = steps if options.force else outstanding(steps, stamps)
         stamps.put('ros', str(ros))
+        stamps.put('profile', wanted_profiles(options, stamps)[-1])
         for step in todo:
             carry_out(step, steps.index(step) + 1, len(steps), stamps, console)
     console.say('va: set up')
+    if stamps.get('profile') == 'cpu' and host.gpus():
+        console.say(f'va: {host.gpus()[0]} is there; ./va setup --cuda sets up its profile too')
 
 
 def outstanding(steps: list[Step], stamps: Stamps) -> list[Step]:
@@ -79,27 +84,57 @@ def plan(options: Options, places: Places, stamps: Stamps, ros: host.Ros,
     """Return the steps for these options."""
     packages_key = environment.key(places, ros)
     build_key = environment.build_key(places, ros)
+    profiles = wanted_profiles(options, stamps)
     steps = [
         Step('system', 'system packages',
              digest(environment.base_python(), *(n.package for n in system_packages.NEEDS)),
-             lambda: True, lambda: system_packages.install(console)),
+             lambda: True, lambda: system_packages.install(places, console)),
         Step('environment', f'Python environment, ROS 2 {ros}', packages_key,
              (places.venv / 'bin/colcon').exists,
              lambda: environment.make(places, ros, console)),
+        *cuda_packages(places, packages_key, profiles, console),
         Step('env_file', 'environment file',
-             digest(packages_key, file_digest([Path(env_file.__file__)])),
+             digest(packages_key, *profiles, file_digest([Path(env_file.__file__)])),
              places.env_file.exists, lambda: env_file.write(places, ros)),
     ]
     if options.only == 'environment':
         return steps
-    return steps + [
-        Step('models', 'models', models.key(places, 'cpu'),
+    return [
+        *steps,
+        Step('models', 'models', models.key(places, profiles),
              lambda: models.present(places),
-             lambda: models.fetch(places, ('cpu',), console)),
+             lambda: models.fetch(places, profiles, console)),
+        *cuda_wheel(places, packages_key, profiles, console),
         Step('build', 'build', workspace.key(places, build_key),
              (places.install / 'local_setup.sh').exists,
              lambda: workspace.build(places, stamps, build_key, console)),
     ]
+
+
+def wanted_profiles(options: Options, stamps: Stamps) -> tuple[str, ...]:
+    """Return what to set up for: cpu always, cuda when it was asked for now or before."""
+    chosen = options.profile or os.environ.get('VA_PROFILE', '') or stamps.get('profile')
+    return ('cpu', 'cuda') if chosen == 'cuda' else ('cpu',)
+
+
+def cuda_packages(places: Places, packages_key: str, profiles: tuple[str, ...],
+                  console: Console) -> list[Step]:
+    """Return the step that installs torch and its like, when it is wanted."""
+    if 'cuda' not in profiles:
+        return []
+    return [Step('cuda', 'packages of the cuda profile',
+                 environment.cuda_key(places, packages_key),
+                 lambda: True, lambda: environment.install_cuda(places, console))]
+
+
+def cuda_wheel(places: Places, packages_key: str, profiles: tuple[str, ...],
+               console: Console) -> list[Step]:
+    """Return the step that installs the model that Kokoro for torch reads English with."""
+    if 'cuda' not in profiles:
+        return []
+    return [Step('cuda_wheel', 'English for the cuda profile', digest(packages_key, SPACY_MODEL),
+                 lambda: True, lambda: environment.install_wheel(
+                     places, models.file(places, SPACY_MODEL), console))]
 
 
 @contextmanager

