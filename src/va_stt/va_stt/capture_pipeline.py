@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from va_common.audio_io import TimedBuffer
-from va_stt.blocks import Block, GapFiller, Int16, Reblock
+from va_stt.blocks import Block, GapFiller, Int16, RATE, Reblock
 from va_stt.echo_canceller import EchoCanceller
 from va_stt.far_end import FarEnd
 from va_stt.level_meter import LevelMeter
@@ -24,6 +24,8 @@ REFERENCE_WAIT_S = 0.1
 ECHO_S = 0.5
 """How long after the speaker fell silent its echo may still be there."""
 PLAYING_S = 0.1
+SETTLED_S = 4.0
+"""Sound of the speaker that AEC3 needs to know the room; measured in four simulated rooms."""
 LEVEL_PULL = 0.15
 ERLE_PULL = 0.02
 
@@ -70,6 +72,7 @@ class CapturePipeline:
         self._chunks = Reblock(CHUNK)
         self._frames = Reblock(FRAME)
         self._near_power = self._clean_power = 1.0
+        self._echo_heard_s = 0.0
         self.erle_db = 0.0
         """Echo return loss enhancement while the speaker last played, in dB."""
 
@@ -93,6 +96,7 @@ class CapturePipeline:
             part.clear()
         self.gaps.reset()
         self._canceller.reset()
+        self._echo_heard_s = 0.0
         self._detector.reset()
 
     def _process(self, block: Block) -> None:
@@ -107,13 +111,15 @@ class CapturePipeline:
 
     def _judge(self, frame: Block) -> VadFrame:
         echo = self._far_end.loud_since(frame.end_s, ECHO_S)
-        return VadFrame(frame.start_s, frame.end_s, self._detector.probability(frame.samples),
-                        echo, self._suppression_db() if echo else 0.0)
+        return VadFrame(
+            frame.start_s, frame.end_s, self._detector.probability(frame.samples), echo,
+            self._echo_heard_s >= SETTLED_S, self._suppression_db() if echo else 0.0)
 
     def _measure(self, near: Block, clean: Block) -> None:
         self._near_power += LEVEL_PULL * (_power(near.samples) - self._near_power)
         self._clean_power += LEVEL_PULL * (_power(clean.samples) - self._clean_power)
         if self._far_end.loud_since(near.end_s, PLAYING_S):
+            self._echo_heard_s += len(near.samples) / RATE
             self.erle_db += ERLE_PULL * (self._suppression_db() - self.erle_db)
 
     def _suppression_db(self) -> float:

@@ -19,7 +19,8 @@ reference, never one that comes before it."""
 KEEP_S = 3.0
 JITTER_S = 0.03
 """A chunk that begins within this of the end of the last one continues it without a seam."""
-PULL = 0.1
+PULL = 0.02
+"""How much each chunk's stamp moves its stretch; the first ones of a stretch move it more."""
 SLIP_SAMPLES = 32
 """A read position that is off by more than this (2 ms) jumps; below it glides."""
 GLIDE = 0.02
@@ -37,6 +38,7 @@ class _Stretch:
 
     origin_s: float
     samples: Float32
+    chunks: int = 1
 
     @property
     def end_s(self) -> float:
@@ -76,7 +78,8 @@ class FarEnd:
                 self.late_chunks += 1
             last = self._stretches[-1] if self._stretches else None
             if last is not None and abs(start_s - last.end_s) <= JITTER_S:
-                last.origin_s += PULL * (start_s - last.end_s)
+                last.chunks += 1
+                last.origin_s += max(PULL, 1.0 / last.chunks) * (start_s - last.end_s)
                 last.samples = np.concatenate([last.samples, sound])
             else:
                 self._cut_after(start_s)

@@ -141,7 +141,7 @@ class Microphone:
             raise self._failure('cannot be started', self._format.name, error) from error
 
     def read(self, timeout_s: float) -> Block | None:
-        """The next block; None when none came in time.
+        """The next block; None when none came in time, or its time is not known yet.
 
         Raises:
             AssistantError: DEVICE_FAILED when the stream ended or gives nothing for ``STALL_S``.
@@ -224,10 +224,12 @@ class _Converter:
         self._taken = 0
         self._given = 0
 
-    def convert(self, data: bytes, reported_s: float) -> Block:
+    def convert(self, data: bytes, reported_s: float) -> Block | None:
         frames: NDArray[np.int16] = np.frombuffer(data, np.int16)
         mono = to_mono(frames.reshape(-1, self._format.channels))
         start_s = self._clock.stamp(reported_s, len(mono))
+        if not self._clock.settled:
+            return None
         # The resampler still holds sound of earlier blocks; its output begins there.
         held_s = self._taken / self._format.rate - self._given / RATE
         samples = self._resampler.process(mono)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Smart Turn v3: has the speaker finished the sentence? (ONNX, audio only)
+"""Smart Turn v3 (ONNX, audio only): has the speaker finished the sentence?
 
 Input as in pipecat's ``LocalSmartTurnAnalyzerV3`` (BSD-2): the last 8 s, silence in front when
 there is less, zero mean and unit variance, Whisper's log-mel spectrogram.

@@ -8,7 +8,7 @@ revision + 1, so that the text for the FINAL is usually there when the endpoint 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from va_common.errors import AssistantError, ErrorCode
@@ -50,7 +50,7 @@ class TurnRequest:
     max_utterance_s: float = 30.0
     vad_threshold: float = 0.5
     partials: bool = True
-    endpointing: Endpointing = Endpointing()
+    endpointing: Endpointing = field(default_factory=Endpointing)
 
 
 class _State(Enum):
@@ -96,7 +96,7 @@ class TurnListener:
     def on_frame(self, frame: VadFrame) -> list[Action]:
         """Take the next 32 ms."""
         self._now_s = frame.end_s
-        voiced = self._voiced_frames.judge(frame)
+        voiced = self._voiced_frames.judge(frame, self._state is not _State.WAITING)
         if self._state is _State.WAITING:
             return self._wait(frame, voiced)
         if self._state is _State.SPEAKING:

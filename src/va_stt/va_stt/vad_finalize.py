@@ -9,14 +9,20 @@ ONSET_S = 0.12
 """Voice that starts a turn: a short "no" has 0.2 s, a click or a cough's attack less."""
 ECHO_ONSET_S = 0.28
 """The same while the assistant itself speaks: what AEC3 leaves over comes in shorter bursts."""
-ECHO_THRESHOLD = 0.85
+UNSETTLED_ONSET_S = 0.6
+"""The same before the echo canceller has learned the room: more is left over."""
+ECHO_THRESHOLD = 0.7
 ECHO_SUPPRESSION_DB = 20.0
 """A frame of which the echo canceller took more than this was echo, whatever remains."""
+JOINED_ONSET_S = 0.2
+"""The same for voice that runs on from before: the wake word itself may end 0.24 s after kwd says
+(measured there, worst case), and must not pass for a question in one breath."""
 RESUME_S = 0.09
 """Voice after a pause that means the user goes on."""
 BREAK_S = 0.1
 """Silence that ends a run of voice before it has become speech."""
 HYSTERESIS = 0.15
+NEVER = 2.0
 
 
 @dataclass(frozen=True)
@@ -30,6 +36,8 @@ class VadFrame:
     """0 to 1: voice."""
     echo: bool = False
     """Whether the speaker played within the last moments."""
+    settled: bool = True
+    """Whether the echo canceller has heard enough of the speaker to know the room."""
     suppression_db: float = 0.0
     """How much quieter the echo canceller made the frame."""
 
@@ -41,13 +49,18 @@ class VoicedFrames:
         self.threshold = threshold
         self._voiced = False
 
-    def judge(self, frame: VadFrame) -> bool:
-        """Whether the frame is voice of a person in the room."""
+    def judge(self, frame: VadFrame, speaking: bool = False) -> bool:
+        """Whether the frame is voice of a person in the room.
+
+        Args:
+            frame: the next frame.
+            speaking: a person is known to speak: echo is no longer the likelier explanation.
+        """
         threshold = self.threshold
-        if frame.echo:
+        if frame.echo and not speaking:
             threshold = max(threshold, ECHO_THRESHOLD)
             if frame.suppression_db > ECHO_SUPPRESSION_DB:
-                threshold = 1.1
+                threshold = NEVER
         if self._voiced:
             threshold -= HYSTERESIS
         self._voiced = frame.probability >= threshold
@@ -74,7 +87,7 @@ class Onset:
         self.voiced_s = 0.0
         """How much of it counts."""
         self.voiced_end_s = 0.0
-        self._echo = False
+        self._needed_s = ONSET_S
 
     def joined_to(self, end_s: float, within_s: float) -> bool:
         """Whether the present run follows what ended about ``end_s`` within ``within_s``."""
@@ -95,12 +108,19 @@ class Onset:
                 self.run_start_s = frame.start_s
             if frame.start_s >= self._count_from_s:
                 self.voiced_s += frame.end_s - frame.start_s
-                self._echo |= frame.echo
+                joined = self.run_start_s < self._count_from_s
+                self._needed_s = max(self._needed_s, _needed_s(frame, joined))
             self.voiced_end_s = frame.end_s
         elif self.run_start_s is not None and frame.end_s - self.voiced_end_s > BREAK_S:
             self.previous_end_s = self.voiced_end_s
             self._clear()
-        return self.voiced_s >= (ECHO_ONSET_S if self._echo else ONSET_S)
+        return self.voiced_s >= self._needed_s
+
+
+def _needed_s(frame: VadFrame, joined: bool) -> float:
+    if not frame.echo:
+        return JOINED_ONSET_S if joined else ONSET_S
+    return ECHO_ONSET_S if frame.settled else UNSETTLED_ONSET_S
 
 
 @dataclass(frozen=True)

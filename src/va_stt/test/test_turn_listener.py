@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One turn, driven by voice frames written down by hand: no clock, no sound."""
+
+from __future__ import annotations
+
+import pytest
+
+from va_common.errors import AssistantError, ErrorCode
+from va_common.ids import TurnKey
+from va_stt.turn_events import JudgeRequest, Kind, Outcome, TranscribeRequest, TurnEvent
+from va_stt.turn_listener import TurnListener, TurnRequest
+from va_stt.vad_finalize import Endpointing, VadFrame
+from va_stt.whisper_cuda import Transcription
+
+FRAME_S = 0.032
+KEY = TurnKey('d20261122T102233.123456-1a2b', 1)
+
+
+def heard(text: str, logprob: float = -0.1) -> Transcription:
+    return Transcription(text, 'en', logprob, 0.05, 1.0)
+
+
+class Script:
+    """Feeds runs of voice and silence; a transcriber that always hears ``text``."""
+
+    def __init__(self, text: str = 'What time is it?', *, answer: bool = True,
+                 **options: object) -> None:
+        self.turn = TurnListener(TurnRequest(KEY, 100.0, **options))
+        self.text, self.answer = text, answer
+        self.now_s = 100.0
+        self.actions: list = []
+        self.frame_options: dict = {}
+
+    def feed(self, seconds: float, probability: float) -> Script:
+        for _ in range(round(seconds / FRAME_S)):
+            end_s = self.now_s + FRAME_S
+            self._take(self.turn.on_frame(
+                VadFrame(self.now_s, end_s, probability, **self.frame_options)))
+            self.now_s = end_s
+        return self
+
+    def voice(self, seconds: float) -> Script:
+        return self.feed(seconds, 0.95)
+
+    def silence(self, seconds: float) -> Script:
+        return self.feed(seconds, 0.02)
+
+    def _take(self, actions: list) -> None:
+        self.actions += actions
+        for action in actions:
+            if isinstance(action, TranscribeRequest) and self.answer:
+                self._take(self.turn.on_text(action.revision, heard(self.text)))
+
+    def give(self, actions: list) -> None:
+        self._take(actions)
+
+    @property
+    def events(self) -> list[TurnEvent]:
+        return [a for a in self.actions if isinstance(a, TurnEvent)]
+
+    @property
+    def kinds(self) -> list[str]:
+        return [e.kind.name for e in self.events]
+
+
+def test_a_question_gives_started_partial_final():
+    s = Script().silence(1).voice(1).silence(2.2)
+    assert s.kinds == ['STARTED', 'PARTIAL', 'FINAL']
+    final = s.events[-1]
+    assert (final.outcome, final.text, final.endpoint_reason) == (
+        Outcome.SPEECH, 'What time is it?', 'silence')
+    assert final.speech_start_s == pytest.approx(101, abs=0.05)
+    assert final.speech_end_s == pytest.approx(102, abs=0.05)
+    assert final.endpoint_s == pytest.approx(104, abs=0.05)
+
+
+def test_text_is_asked_for_early_with_pre_roll():
+    s = Script().silence(1).voice(1).silence(0.4)
+    request = next(a for a in s.actions if isinstance(a, TranscribeRequest))
+    assert request.from_s == pytest.approx(100.7, abs=0.05)
+    assert request.to_s == pytest.approx(102.3, abs=0.05)
+
+
+@pytest.mark.parametrize('silence_s', [0.5, 2.0, 3.0])
+def test_silence_setting_decides_the_end(silence_s):
+    s = Script(endpointing=Endpointing(silence_s)).voice(1).silence(4)
+    final = s.events[-1]
+    assert final.endpoint_s - final.speech_end_s == pytest.approx(silence_s, abs=0.04)
+
+
+def test_going_on_after_a_pause_makes_a_new_revision_with_all_the_sound():
+    s = Script().voice(1).silence(1).voice(1).silence(2.2)
+    assert s.kinds == ['STARTED', 'PARTIAL', 'PARTIAL', 'FINAL']
+    assert [e.key.revision for e in s.events] == [0, 0, 1, 1]
+    requests = [a for a in s.actions if isinstance(a, TranscribeRequest)]
+    assert requests[0].from_s == requests[1].from_s
+
+
+def test_a_click_in_the_pause_is_not_going_on():
+    s = Script().voice(1).silence(1).voice(0.064).silence(1.2)
+    assert [e.key.revision for e in s.events] == [0, 0, 0]
+    assert s.kinds[-1] == 'FINAL'
+
+
+@pytest.mark.parametrize('seconds', [0.032, 0.064, 0.096])
+def test_a_click_does_not_start_a_turn(seconds):
+    assert Script(no_speech_timeout_s=3.0).silence(1).voice(seconds).silence(1).kinds == []
+
+
+def test_a_short_answer_is_heard():
+    assert Script('No.').silence(1).voice(0.16).silence(2.2).kinds == [
+        'STARTED', 'PARTIAL', 'FINAL']
+
+
+def test_nobody_speaks():
+    s = Script(no_speech_timeout_s=4.0).silence(5)
+    assert s.kinds == ['FINAL']
+    assert s.events[0].outcome is Outcome.NO_SPEECH
+    assert s.events[0].endpoint_s == pytest.approx(104, abs=0.04)
+
+
+def test_speech_that_begins_at_the_last_moment_is_not_cut():
+    s = Script(no_speech_timeout_s=4.0).silence(3.95).voice(1).silence(2.2)
+    assert s.kinds == ['STARTED', 'PARTIAL', 'FINAL']
+
+
+def test_text_that_comes_after_the_endpoint_makes_the_final():
+    s = Script(answer=False).voice(1).silence(2.2)
+    assert s.kinds == ['STARTED']
+    s.give(s.turn.on_text(0, heard('Late.')))
+    assert s.kinds == ['STARTED', 'FINAL']
+
+
+def test_text_of_an_old_revision_is_dropped():
+    s = Script(answer=False).voice(1).silence(1).voice(1).silence(0.4)
+    s.give(s.turn.on_text(0, heard('Old.')))
+    assert s.kinds == ['STARTED']
+    s.give(s.turn.on_text(1, heard('New.')))
+    assert s.events[-1].text == 'New.'
+
+
+def test_no_text_in_time_is_a_failure():
+    s = Script(answer=False).voice(1).silence(25)
+    assert s.events[-1].outcome is Outcome.FAILED
+    assert s.events[-1].error_code == ErrorCode.TIMEOUT
+
+
+def test_longest_utterance_ends_by_itself():
+    s = Script(max_utterance_s=5.0).voice(7)
+    assert s.events[-1].endpoint_reason == 'max_length'
+    assert s.events[-1].endpoint_s == pytest.approx(105, abs=0.1)
+
+
+def test_invented_text_is_not_speech_and_listening_goes_on():
+    s = Script(answer=False, no_speech_timeout_s=6.0).silence(1).voice(0.3).silence(0.4)
+    s.give(s.turn.on_text(0, heard('Thank you for watching.', logprob=-1.4)))
+    assert s.kinds == ['STARTED']
+    s.answer = True
+    s.voice(1).silence(2.2)
+    assert s.kinds == ['STARTED', 'PARTIAL', 'FINAL']
+    assert s.events[-1].text == 'What time is it?'
+    assert s.events[-1].key.revision > 0
+
+
+def test_noise_alone_ends_as_no_speech():
+    s = Script(answer=False, no_speech_timeout_s=4.0).silence(1).voice(0.3).silence(0.4)
+    s.give(s.turn.on_text(0, heard('you', logprob=-1.5)))
+    s.silence(4)
+    assert [e.outcome for e in s.events if e.kind is Kind.FINAL] == [Outcome.NO_SPEECH]
+
+
+def test_wake_phrase_is_cut_and_its_tail_starts_nothing():
+    s = Script('Hey Jarvis, what time is it?', wake_phrase='hey jarvis')
+    s.voice(0.09).silence(1).voice(1).silence(2.2)
+    assert s.events[0].speech_start_s == pytest.approx(101.1, abs=0.05)
+    assert s.events[-1].text == 'What time is it?'
+
+
+def test_one_breath_is_transcribed_with_the_wake_word():
+    s = Script('Hey Jarvis, what time is it?', wake_phrase='hey jarvis')
+    s.now_s = 99.0
+    s.voice(2.5).silence(2.2)
+    request = next(a for a in s.actions if isinstance(a, TranscribeRequest))
+    assert request.from_s == pytest.approx(98.5)
+    assert s.events[0].speech_start_s == pytest.approx(100.1)
+    assert s.events[-1].text == 'What time is it?'
+
+
+def test_speech_apart_from_the_wake_word_is_transcribed_alone():
+    s = Script(wake_phrase='hey jarvis')
+    s.now_s = 99.0
+    s.voice(1).silence(0.6).voice(1).silence(2.2)
+    request = next(a for a in s.actions if isinstance(a, TranscribeRequest))
+    assert request.from_s == pytest.approx(100.3, abs=0.05)
+
+
+def test_smart_end_comes_early_and_never_late():
+    s = Script(endpointing=Endpointing(2.0, smart=True)).voice(1).silence(0.4)
+    request = next(a for a in s.actions if isinstance(a, JudgeRequest))
+    s.give(s.turn.on_judgement(request.revision, 0.9))
+    assert s.kinds == ['STARTED', 'PARTIAL', 'FINAL']
+    assert s.events[-1].endpoint_reason == 'smart'
+
+
+def test_incomplete_sentence_is_judged_again_and_ends_with_the_silence():
+    s = Script(endpointing=Endpointing(2.0, smart=True)).voice(1)
+    for _ in range(75):
+        s.silence(FRAME_S)
+        s.give(s.turn.on_judgement(0, 0.1))
+    assert len([a for a in s.actions if isinstance(a, JudgeRequest)]) == 4
+    assert s.events[-1].endpoint_reason == 'silence'
+
+
+def test_judgement_that_comes_after_going_on_is_dropped():
+    s = Script(endpointing=Endpointing(2.0, smart=True)).voice(1).silence(0.4).voice(0.3)
+    s.give(s.turn.on_judgement(0, 0.9))
+    assert 'FINAL' not in s.kinds
+
+
+def test_residual_echo_starts_nothing_but_a_person_over_it_does():
+    s = Script(no_speech_timeout_s=20.0)
+    s.frame_options = {'echo': True}
+    s.voice(0.2).silence(0.5).feed(1, 0.6)
+    assert s.kinds == []
+    s.frame_options = {'echo': True, 'suppression_db': 30.0}
+    s.voice(1)
+    assert s.kinds == []
+    s.frame_options = {'echo': True, 'settled': False}
+    s.silence(0.5).voice(0.4).silence(0.5)
+    assert s.kinds == []
+    s.frame_options = {'echo': True}
+    s.voice(0.4)
+    assert s.kinds == ['STARTED']
+
+
+def test_stop_and_fail_give_one_final():
+    s = Script().voice(0.5)
+    s.give(s.turn.stop('user'))
+    s.give(s.turn.fail(AssistantError(ErrorCode.DEVICE_FAILED, 'x')))
+    assert s.kinds == ['STARTED', 'FINAL']
+    assert (s.events[-1].outcome, s.events[-1].endpoint_reason) == (Outcome.STOPPED, 'user')
+
+
+def test_partials_can_be_off():
+    assert Script(partials=False).voice(1).silence(2.2).kinds == ['STARTED', 'FINAL']
