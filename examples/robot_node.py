@@ -15,6 +15,7 @@ from typing import Any
 import rclpy
 from rclpy.action import ActionClient
 from rclpy.node import Node
+
 from va_interfaces.action import Complete, Listen, Speak
 from va_interfaces.msg import ChatMessage, Wake
 

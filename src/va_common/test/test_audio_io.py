@@ -3,7 +3,13 @@ import numpy as np
 import pytest
 
 from va_common.audio_io import (
-    float_to_int16, int16_to_float, level_dbfs, StreamResampler, TimedBuffer, to_mono)
+    float_to_int16,
+    int16_to_float,
+    level_dbfs,
+    StreamResampler,
+    TimedBuffer,
+    to_mono,
+)
 from va_common.audio_messages import from_chunk, to_chunk
 from va_common.errors import AssistantError
 from va_interfaces.msg import AudioChunk
@@ -76,7 +82,8 @@ def test_a_gap_empties_the_buffer():
 
 def test_chunk_round_trip():
     chunk = to_chunk(ramp(1280), 7, 12.5, 16_000)
-    assert (chunk.sequence, chunk.header.stamp.sec, chunk.header.stamp.nanosec) == (7, 12, 5 * 10**8)
+    stamp = chunk.header.stamp
+    assert (chunk.sequence, stamp.sec, stamp.nanosec) == (7, 12, 5 * 10**8)
     assert np.array_equal(from_chunk(chunk), ramp(1280))
 
 

@@ -32,8 +32,8 @@ def test_values_are_typed():
 
 
 @pytest.mark.parametrize(('text', 'expected'), [
-    ('[kwd]\nconfidence_treshold=0.6', 'assistant.ini:2: confidence_treshold: unknown key in [kwd], '
-     'did you mean confidence_threshold?'),
+    ('[kwd]\nconfidence_treshold=0.6', 'assistant.ini:2: confidence_treshold: '
+     'unknown key in [kwd], did you mean confidence_threshold?'),
     ('[kwd]\nvoice=x', 'assistant.ini:2: voice: unknown key in [kwd], it belongs to [tts]'),
     ('[kwd]\ncooldown_ms=soon', "assistant.ini:2: cooldown_ms: 'soon' is not allowed, "
      'expected a whole number from 0 to 60000'),

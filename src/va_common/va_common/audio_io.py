@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sound as numpy arrays: conversion, resampling, a buffer that knows its times, devices by name."""
+"""Sound as numpy arrays: conversion, resampling, a buffer with times, devices by name."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -179,7 +179,7 @@ def _to_float(text: str) -> float:
     return number
 
 
-_CONVERT = {
+_CONVERT: dict[str, Callable[[str], SettingValue]] = {
     'bool': _to_bool,
     'int': int,
     'float': _to_float,

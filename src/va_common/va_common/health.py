@@ -8,7 +8,8 @@ from enum import Enum
 import socket
 
 import grpc
-from grpc_health.v1 import health as grpc_health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health as grpc_health
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from va_common.errors import AssistantError, ErrorCode
 

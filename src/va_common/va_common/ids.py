@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Identity of dialogs and turns: newer compares greater, so outdated work is dropped by comparing."""
+"""Identity of dialogs and turns: newer compares greater, so outdated work shows."""
 
 from __future__ import annotations
 

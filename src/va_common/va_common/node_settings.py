@@ -117,4 +117,4 @@ def _setting_value(parameter: Parameter) -> SettingValue:
         return ()
     if parameter.type_ in (Parameter.Type.INTEGER_ARRAY, Parameter.Type.STRING_ARRAY):
         return tuple(value)
-    return value  # type: ignore[no-any-return]
+    return value

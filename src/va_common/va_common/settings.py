@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every setting of the assistant: the one table behind the ini file, the ROS parameters and the docs."""
+"""Every setting: the one table behind the ini file, the ROS parameters and the docs."""
 
 from __future__ import annotations
 
@@ -183,7 +183,8 @@ SETTINGS: tuple[Setting, ...] = (
     _s('logger', 'retention_days', 'int', 30, 'dialogs older than this are deleted; 0: never',
        (0, 36_500)),
 
-    _s('audio', 'input_device', 'str', '', 'microphone, by (part of) its name; empty: the default'),
+    _s('audio', 'input_device', 'str', '',
+       'microphone, by (part of) its name; empty: the default'),
     _s('audio', 'output_device', 'str', '', 'speaker, by (part of) its name; empty: the default'),
     _s('audio', 'audio_source', 'str', 'device',
        'device, or topic: the microphone is the ROS topic audio/microphone',

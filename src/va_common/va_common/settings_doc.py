@@ -11,12 +11,12 @@ import textwrap
 
 from va_common.settings import of_section, SECTIONS, Setting, SettingValue
 
-_HEAD = '''\
+_HEAD = """\
 # SPDX-License-Identifier: Apache-2.0
 # The configuration of the voice assistant: every setting with its default.
 # Checked as a whole before anything starts. A key marked (live) can be changed while the
 # assistant runs: ros2 param set /kwd confidence_threshold 0.7
-'''
+"""
 
 
 def value_text(value: SettingValue) -> str:
