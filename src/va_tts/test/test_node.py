@@ -3,6 +3,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+import itertools
 from pathlib import Path
 import time
 from typing import Any
@@ -31,6 +32,7 @@ from va_tts.node import TtsNode
 
 SUCCESS = TransitionCallbackReturn.SUCCESS
 CANCELED, ABORTED, SUCCEEDED = 5, 6, 4
+NUMBERS = itertools.count()
 
 
 class FakeEngineNode(TtsNode):
@@ -98,11 +100,13 @@ class Robot:
 @contextmanager
 def robot_with(factory: type[TtsNode], folder: Path, **settings: Any) -> Iterator[Robot]:
     values = {'cache_dir': str(folder), **settings}
+    # A namespace each: the node with the real engine lives beside the others.
+    namespace = f'robot{next(NUMBERS)}'
     with ros_context() as context:
         node = factory(
-            context=context, serve_health=False,
+            context=context, serve_health=False, namespace=namespace,
             parameter_overrides=[Parameter(name, value=value) for name, value in values.items()])
-        client = Node('program', context=context)
+        client = Node('program', context=context, namespace=namespace)
         with spin(node, client):
             yield Robot(node, client)
             node.close()

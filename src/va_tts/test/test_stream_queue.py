@@ -386,12 +386,19 @@ def test_phrases_are_prepared_in_the_background(stage: Stage) -> None:
 def test_speaker_lost(stage: Stage) -> None:
     utterance = stage.speak('One two three four five six.')
     stage.play(0.2)
-    stage.queue.fail_all(AssistantError(ErrorCode.DEVICE_FAILED, 'unplugged'))
+    stage.queue.block(AssistantError(ErrorCode.DEVICE_FAILED, 'unplugged'))
     stage.settle()
     assert stage.kinds() == ['STARTED', 'FAILED']
     assert utterance.done.result(1.0).code == ErrorCode.DEVICE_FAILED
-    stage.queue.set_rate(44_100)
+    with pytest.raises(AssistantError, match='unplugged'):
+        stage.reply(0, 'The answer is simple.', is_last=True)
+    stage.settle()
+    assert stage.kinds(f'{DIALOG}/1') == ['FAILED'], 'whoever waits for the reply is told'
+    stage.queue.resume(44_100)
     assert stage.queue.playout.rate == 44_100
+    stage.speak('One two three four.', name='again')
+    stage.play(2.0)
+    assert stage.kinds('again') == ['STARTED', 'FINISHED']
 
 
 def test_device_underrun_is_counted_while_it_sounds(stage: Stage) -> None:

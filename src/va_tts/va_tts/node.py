@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from functools import partial
 import itertools
 from typing import Any
@@ -106,14 +107,15 @@ class TtsNode(AssistantNode):
 
     def do_deactivate(self) -> None:
         """Be silent."""
-        if self._keeper is not None:
-            self._keeper.stop()
-            self._keeper = None
-        if self._queue is not None:
-            self._queue.stop('', 0, 'tts is deactivated')
-            self._queue.flush()
-        if self._out is not None:
-            self._out.stop()
+        keeper, self._keeper = self._keeper, None
+        with ExitStack() as steps:  # each is done, also when one before it fails
+            if self._out is not None:
+                steps.callback(self._out.stop)
+            if self._queue is not None:
+                steps.callback(self._queue.flush)
+                self._queue.stop('', 0, 'tts is deactivated')
+            if keeper is not None:
+                keeper.stop()
 
     def do_cleanup(self) -> None:
         """Close device, queue and engine."""
@@ -121,9 +123,10 @@ class TtsNode(AssistantNode):
         queue, self._queue = self._queue, None
         synthesiser, self._synthesiser = self._synthesiser, None
         self._phrases = self._voices = None
-        for each in (out, queue, synthesiser):
-            if each is not None:
-                each.close()
+        with ExitStack() as steps:  # from the last to the first, also when one fails
+            for each in (synthesiser, queue, out):
+                if each is not None:
+                    steps.callback(each.close)
 
     def health_problem(self) -> str | None:
         """See :meth:`AssistantNode.health_problem`."""
@@ -254,11 +257,11 @@ class TtsNode(AssistantNode):
     def _speaker_lost(self, reason: str) -> None:
         self.log.error('speaker lost', reason=reason)
         if self._queue is not None:
-            self._queue.fail_all(AssistantError(ErrorCode.DEVICE_FAILED, reason))
+            self._queue.block(AssistantError(ErrorCode.DEVICE_FAILED, reason))
 
     def _speaker_back(self) -> Playout:
         assert self._out is not None and self._queue is not None
-        self._queue.set_rate(self._out.rate)
+        self._queue.resume(self._out.rate)
         self.log.info('speaker is back', rate=self._out.rate)
         return self._queue.playout
 

@@ -60,6 +60,7 @@ class StreamQueue:
         self._lock = threading.RLock()
         self._numbers = itertools.count(1)
         self._line: list[Utterance] = []
+        self._blocked: AssistantError | None = None
         self._maker = PieceMaker(synthesiser, self._lock, self._piece_done, warn)
         self._gate = TurnGate(clock)
         self._reference = Reference(rate, publish_reference)
@@ -129,9 +130,10 @@ class StreamQueue:
             self._gate.stop(key)
             return self._cancel([u for u in self._line if is_covered(u.request.key, key)], reason)
 
-    def fail_all(self, error: AssistantError) -> None:
-        """End everything with an error, as when the speaker is gone."""
+    def block(self, error: AssistantError) -> None:
+        """End everything, and whatever begins until :meth:`resume`, with an error: no speaker."""
         with self._lock:
+            self._blocked = error
             for utterance in list(self._line):
                 self._end(utterance, Kind.FAILED, error)
 
@@ -146,9 +148,10 @@ class StreamQueue:
             self._cancel(self._line, 'shutting down')
         self._pump.close()
 
-    def set_rate(self, rate: int) -> None:
-        """Go on with a device of another rate; what is under way fails before."""
+    def resume(self, rate: int) -> None:
+        """Go on after :meth:`block`, with a device of perhaps another rate."""
         with self._lock:
+            self._blocked = None
             self.playout.clear(rate)
             self._pump.call(self._reference.restart, rate)
 
@@ -195,6 +198,9 @@ class StreamQueue:
             splitter=PieceSplitter(self._synthesiser.growth), heard=Heard(self.playout.rate),
             touched_s=self._clock())
         self._line.append(utterance)
+        if self._blocked is not None:
+            self._end(utterance, Kind.FAILED, self._blocked)
+            raise self._blocked
         return utterance
 
     def _take_text(self, utterance: Utterance, text: str, is_last: bool) -> None:
@@ -254,25 +260,18 @@ class StreamQueue:
         now_s = self._now()
         with self._lock:
             for utterance in list(self._line):
-                self._look_at(utterance, now_s)
+                if (event := utterance.tracker.progress(now_s)) is not None:
+                    self._emit_event(event)
+                ending = utterance.ending(now_s, self._clock(), self._stream_timeout_s)
+                if ending is not None:
+                    self._end(utterance, ending.kind, ending.error, ending.stamp_s)
             self._advance()
             return bool(self._line)
 
-    def _look_at(self, utterance: Utterance, now_s: float) -> None:
-        event = utterance.tracker.progress(now_s)
-        if event is not None:
-            self._emit_event(event)
-        ending = utterance.ending(now_s, self._clock(), self._stream_timeout_s)
-        if ending is not None:
-            self._end(utterance, ending.kind, ending.error, ending.stamp_s)
-
     def _cancel(self, utterances: list[Utterance], reason: str) -> str:
-        heard = ''
-        for utterance in list(utterances):
-            error = AssistantError(ErrorCode.CANCELLED, f'stopped: {reason}')
-            text = self._end(utterance, Kind.INTERRUPTED, error)
-            heard = heard or text
-        return heard
+        error = AssistantError(ErrorCode.CANCELLED, f'stopped: {reason}')
+        heard = [self._end(utterance, Kind.INTERRUPTED, error) for utterance in list(utterances)]
+        return next(filter(None, heard), '')
 
     def _end(self, utterance: Utterance, kind: Kind, error: AssistantError | None,
              stamp_s: float | None = None) -> str:
