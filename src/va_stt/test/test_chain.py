@@ -39,7 +39,8 @@ def test_wake_word_alone_starts_nothing(detector, whisper, say, error_s):
         bench = Bench(detector, whisper.transcribe)
         wake = say('Hey Jarvis.', voice)
         bench.play(join(1.0, wake, 4.5))
-        bench.listen(1.0 + len(wake) / RATE + error_s, wake_phrase='hey jarvis', no_speech_timeout_s=4.0)
+        word_end_s = 1.0 + len(wake) / RATE + error_s
+        bench.listen(word_end_s, wake_phrase='hey jarvis', no_speech_timeout_s=4.0)
         assert [e.outcome for e in bench.events] == [Outcome.NO_SPEECH]
 
 
