@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Starts the whole assistant: ``ros2 launch va_loader assistant.launch.py``."""
 
+import os
 from pathlib import Path
 
 from ament_index_python.packages import get_package_prefix
@@ -28,6 +29,8 @@ def generate_launch_description():
     options = [[f'--{name.replace("_", "-")}=', LaunchConfiguration(name)] for name in ARGUMENTS]
     assistant = ExecuteProcess(
         cmd=[str(main), *options], name='main', output='screen', emulate_tty=False,
+        # Should ros2 launch be killed, the assistant stops in order instead of being orphaned.
+        additional_env={'VA_PARENT_PID': str(os.getpid())},
         sigterm_timeout=STOP_TIMEOUT_S, sigkill_timeout=STOP_TIMEOUT_S)
     return LaunchDescription([
         *(DeclareLaunchArgument(name, default_value='', description=text)

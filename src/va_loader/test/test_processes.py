@@ -287,11 +287,14 @@ def test_a_signal_stops_the_loader_in_order(run):
     assert rig.log[-1] == 'clear'
 
 
-def test_the_second_signal_is_the_quick_one():
-    told = []
-    handler = SignalHandler(lambda: told.append('stop'), lambda: told.append('kill'))
-    for _ in range(4):
-        handler.take()
+def test_an_impatient_second_signal_is_the_quick_one_and_an_echo_is_not():
+    told, clock = [], FakeClock()
+    handler = SignalHandler(lambda: told.append('stop'), lambda: told.append('kill'), clock)
+    handler.take()
+    handler.take()
+    assert told == ['stop']
+    clock.advance(3.0)
+    handler.take()
     assert told == ['stop', 'kill']
 
 

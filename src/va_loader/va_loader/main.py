@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+import signal
 import sys
 
 from va_common import process
@@ -80,6 +81,7 @@ class Main:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the assistant; 0 after a signal, 2 configuration, 3 taken, 1 anything else."""
+    process.die_with_parent(signal.SIGTERM)
     try:
         prepared = prepare(sys.argv[1:] if argv is None else argv)
     except BootstrapError as error:

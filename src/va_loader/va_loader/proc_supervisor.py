@@ -16,7 +16,7 @@ from va_common.process import PARENT_VARIABLE
 
 TAIL_LINES = 20
 _LINE_BYTES = 4096
-_ERROR_MARKS = ('error', 'fatal', 'exception', 'failed', 'taken', 'refused')
+_ERROR_MARKS = ('error', 'fatal', 'exception', 'failed', 'taken', 'refused', 'no module')
 KILL_TIMEOUT_S = 2.0
 """From SIGKILL to the end: the kernel tearing down a large process."""
 
