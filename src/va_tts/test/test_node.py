@@ -11,13 +11,13 @@ from typing import Any
 from conftest import PrivatePulse, RATE, Recorder
 import numpy as np
 import pytest
-from rclpy.action import ActionClient
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from tts_fakes import FakeEngine
 
 from va_common import qos
+from va_common.action_client import SafeActionClient
 from va_common.audio_io import level_dbfs
 from va_common.audio_messages import from_chunk
 from va_common.errors import ErrorCode
@@ -58,7 +58,7 @@ class Robot:
         subscribe(AudioChunk, 'audio/speaker', self.speaker.append, qos.AUDIO)
         self.reply = client.create_publisher(ReplyChunk, 'llm/chunk', qos.EVENTS)
         self.stream = client.create_publisher(ReplyChunk, 'tts/stream', qos.EVENTS)
-        self.speak_client = ActionClient(client, Speak, 'tts/speak')
+        self.speak_client = SafeActionClient(client, Speak, 'tts/speak')
         self.stop_client = client.create_client(Cancel, 'tts/stop')
         self.feedback: list[PlaybackEvent] = []
 
@@ -107,8 +107,9 @@ def robot_with(factory: type[TtsNode], folder: Path, **settings: Any) -> Iterato
             context=context, serve_health=False, namespace=namespace,
             parameter_overrides=[Parameter(name, value=value) for name, value in values.items()])
         client = Node('program', context=context, namespace=namespace)
+        robot = Robot(node, client)
         with spin(node, client):
-            yield Robot(node, client)
+            yield robot
             node.close()
             client.destroy_node()
 
@@ -167,9 +168,9 @@ def test_greeting_is_heard_and_understood(voice: Robot, recorder: Recorder, whis
     started = next(event for event in voice.events if event.kind == PlaybackEvent.STARTED)
     assert recorder.loud_times(100)[0] == pytest.approx(
         to_seconds(started.header.stamp) + 0.04, abs=0.15)
-    loud = recorder.sound()[np.abs(recorder.sound()) > 100]
-    assert -32 < level_dbfs(loud) < -10
-    assert np.abs(recorder.sound().astype(np.int32)).max() < 32_000, 'clipped'
+    sound = recorder.sound().astype(np.int32)
+    assert -32 < level_dbfs(sound[np.abs(sound) > 100].astype(np.int16)) < -10
+    assert np.abs(sound).max() < 32_000, 'clipped'
     text = transcribe(whisper, recorder)
     assert 'hi' in text and 'master' in text
     assert len(voice.reference) > 5
