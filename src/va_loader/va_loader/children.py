@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 import os
 import re
+import secrets
 import sys
 
 from va_common.config_loader import Config
@@ -79,6 +80,9 @@ class Children:
 def environment(config: Config, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     """The environment of loader and nodes."""
     variables = {**environ, 'VA_DDS': str(config.get('system.dds'))}
+    # Names this run of the assistant, across restarts of its processes: the logger goes on with
+    # the same application log and recognises lines that are sent again.
+    variables.setdefault('VA_RUN_ID', secrets.token_hex(8))
     if config.get('system.models_dir') and not environ.get('VA_MODELS_DIR'):
         variables['VA_MODELS_DIR'] = str(config.get('system.models_dir'))
     return variables

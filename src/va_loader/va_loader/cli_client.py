@@ -14,10 +14,10 @@ from types import TracebackType
 from typing import Any
 
 import rclpy
-from rclpy.action import ActionClient
 from rclpy.executors import SingleThreadedExecutor
 
 from va_common import local_only, qos
+from va_common.action_client import SafeActionClient
 from va_common.errors import AssistantError, ErrorCode
 from va_common.health import check, PORTS
 from va_common.ros_time import to_msg
@@ -128,7 +128,7 @@ class CliClient:
         return answer
 
     def _goal(self, kind: Any, name: str, goal: Any, on_feedback: Any) -> Any:
-        client = ActionClient(self._node, kind, name)
+        client = SafeActionClient(self._node, kind, name)
         if not client.wait_for_server(FIND_TIMEOUT_S):
             raise _silent(name, FIND_TIMEOUT_S)
         handle = _wait(name, client.send_goal_async(goal, on_feedback), CALL_TIMEOUT_S)

@@ -7,9 +7,9 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, TYPE_CHECKING
 
-from rclpy.action import ActionClient
 from rclpy.callback_groups import ReentrantCallbackGroup
 
+from va_common.action_client import SafeActionClient
 from va_common.errors import AssistantError, ErrorCode
 from va_common.ids import TurnKey
 from va_common.ros_time import to_msg
@@ -63,7 +63,7 @@ class DialogPort:
         self._cancels = {
             name: node.create_client(Cancel, f'{name}/stop', callback_group=group)
             for name in ('llm', 'tts')}
-        self._speak = ActionClient(node, SpeakAction, 'tts/speak', callback_group=group)
+        self._speak = SafeActionClient(node, SpeakAction, 'tts/speak', callback_group=group)
         self._execute: dict[type, Callable[[Any], object]] = {
             StartListening: lambda c: self._run(self._start_listening(c)),
             StopListening: lambda c: self._run(self._stop_listening(c)),

@@ -38,6 +38,8 @@ class Main:
         self._port = PORTS['loader'] + int(str(config.get('system.port_offset')))
         self._interval_s = float(str(config.get('loader.health_interval_ms'))) / 1000.0
         self._budget = RestartBudget(int(str(config.get('loader.restart_limit'))), 60.0)
+        # Once: a restarted loader belongs to the same run.
+        self._environ = environment(config)
         self._checks = ThreadPoolExecutor(1, thread_name_prefix='check')
 
     async def run(self) -> int:
@@ -55,7 +57,7 @@ class Main:
     def _start(self) -> ChildProcess:
         command = [sys.executable, '-m', 'va_loader.loader', *self._prepared.options.arguments()]
         return spawn('loader', command, lambda name, line: print_line(line),
-                     environment(self._prepared.config))
+                     self._environ)
 
     async def _hung(self, loader: LoaderProcess) -> str:
         """Return, with the reason, when the loader no longer answers; NOT_SERVING is an answer."""
