@@ -17,6 +17,9 @@ from .stamps import digest, file_digest
 
 ENVIRONMENT_MB = 1600
 CUDA_MB = 9000
+# Tools, and tests of libraries: as many files again as the assistant uses.
+NOT_COMPILED = (r'/(tests?|testing|pip|setuptools|mypy|mypyc|matplotlib|mpl_toolkits|fontTools|PIL|'
+                r'sklearn|sympy|narwhals|docutils|pygments)/')
 
 
 def key(places: Places, ros: Ros) -> str:
@@ -58,6 +61,7 @@ def make(places: Places, ros: Ros, console: Console) -> None:
                 env={'_ROS_WHEELS_BOOTSTRAP_COMPLETE': '1'})
         else:
             check_rclpy(places, ros, console)
+        compile_packages(places, console)
     except BaseException:
         if not usable(places, ros) or not (places.venv / 'bin/colcon').exists():
             shutil.rmtree(places.venv, ignore_errors=True)
@@ -94,8 +98,7 @@ def install(places: Places, files: list[Path], console: Console, *,
             keep_numpy: bool = False) -> None:
     """Install locked packages; what an earlier set-up has downloaded needs no network."""
     command = [str(places.venv / 'bin/uv'), '--no-config', 'pip', 'install',
-               '--python', str(places.python), '--no-deps', '--require-hashes',
-               '--compile-bytecode']
+               '--python', str(places.python), '--no-deps', '--require-hashes']
     for file in files:
         command += ['-r', str(without_numpy(places, file) if keep_numpy else file)]
     code, output = console.attempt(command, env=installer_settings(places))
@@ -103,6 +106,16 @@ def install(places: Places, files: list[Path], console: Console, *,
         code, _ = console.attempt([*command, '--offline'], env=installer_settings(places))
     if code != 0:
         raise explain('installing the Python packages', output, str(console.log))
+
+
+def compile_packages(places: Places, console: Console) -> None:
+    """Byte-compile what nodes import, once: else every first start does, and on a machine with
+    PYTHONDONTWRITEBYTECODE every start.
+    """
+    # Its exit code is 1 when a package carries a template that is no Python: of no importance.
+    console.attempt([
+        str(places.python), '-m', 'compileall', '-qq', '-j', '0', '-x', NOT_COMPILED,
+        str(places.venv / places.site_packages)], env={'_ROS_WHEELS_BOOTSTRAP_COMPLETE': '1'})
 
 
 def without_numpy(places: Places, lock: Path) -> Path:

@@ -11,6 +11,7 @@ import glob
 import os
 from pathlib import Path
 import re
+from shlex import quote
 import shutil
 import subprocess
 import tempfile
@@ -21,7 +22,7 @@ from .places import Places
 WRAPPER = """\
 #!/bin/sh
 # Written by ./va setup: PulseAudio's server, unpacked beside PipeWire.
-export LD_LIBRARY_PATH={libraries}${{LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}}
+export LD_LIBRARY_PATH={libraries}"${{LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}}"
 exec {server} --dl-search-path={modules} "$@"
 """
 NOT_NEEDED = {'pulseaudio', 'adduser', 'lsb-base', 'init-system-helpers', 'rtkit'}
@@ -80,7 +81,7 @@ def write_wrapper(places: Places, target: Path) -> None:
     command.parent.mkdir(exist_ok=True)
     temporary = command.with_name('pulseaudio.new')
     temporary.write_text(WRAPPER.format(
-        libraries=libraries, server=target / 'usr/bin/pulseaudio', modules=modules),
-        encoding='utf-8')
+        libraries=quote(libraries), server=quote(str(target / 'usr/bin/pulseaudio')),
+        modules=quote(str(modules))), encoding='utf-8')
     temporary.chmod(0o755)
     os.replace(temporary, command)
