@@ -84,7 +84,8 @@ class _Handler(BaseHTTPRequestHandler):
         return self.server.fake
 
     def do_HEAD(self):
-        self._json({}, 404)
+        known = self.path in [path for path, _ in self.fake.requests]
+        self._json({}, 200 if known else 404)
 
     def do_GET(self):
         self.fake.requests.append((self.path, None))

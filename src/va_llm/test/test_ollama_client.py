@@ -171,8 +171,10 @@ def test_a_template_makes_a_model_of_its_own_once(make, server):
 def test_a_gguf_file_and_an_adapter_are_uploaded(make, server, tmp_path):
     (tmp_path / 'm.gguf').write_bytes(b'GGUF model')
     (tmp_path / 'a.gguf').write_bytes(b'GGUF adapter')
-    make(f'FROM {tmp_path}/m.gguf\nADAPTER {tmp_path}/a.gguf')
+    for _ in range(2):
+        make(f'FROM {tmp_path}/m.gguf\nADAPTER {tmp_path}/a.gguf')
     (creation,) = [body for path, body in server.requests if path == '/api/create']
+    assert sum(path.startswith('/api/blobs/') for path, _ in server.requests) == 2
     assert list(creation['files']) == ['m.gguf']
     assert creation['adapters']['a.gguf'].startswith('sha256:')
 

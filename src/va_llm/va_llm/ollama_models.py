@@ -3,14 +3,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 from pathlib import Path
 import re
-from typing import Any
+from typing import Any, Final
 
 from va_common.errors import AssistantError, ErrorCode
 from va_llm.modelfile_loader import Modelfile
+
+HTTP_OK: Final = 200
+_BLOCK: Final = 1 << 20
 
 
 async def prepare_model(client: Any, modelfile: Modelfile, model: str) -> str:
@@ -82,4 +86,17 @@ async def _upload(client: Any, path: Path, what: str) -> dict[str, str]:
     if not path.is_file():
         message = f'{what} {path}: no such file; expected a .gguf file'
         raise AssistantError(ErrorCode.MODEL_MISSING, message)
-    return {path.name: await client.create_blob(path)}
+    digest = await asyncio.to_thread(_digest, path)
+    # To an upload of what it has, Ollama answers before the end and cuts the connection.
+    known = await client._client.head(f'/api/blobs/{digest}')
+    if known.status_code != HTTP_OK:
+        await client.create_blob(path)
+    return {path.name: digest}
+
+
+def _digest(path: Path) -> str:
+    with path.open('rb') as file:
+        total = hashlib.sha256()
+        while block := file.read(_BLOCK):
+            total.update(block)
+    return f'sha256:{total.hexdigest()}'
