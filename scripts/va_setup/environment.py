@@ -18,8 +18,8 @@ from .stamps import digest, file_digest
 ENVIRONMENT_MB = 1600
 CUDA_MB = 9000
 # Tools, and tests of libraries: as many files again as the assistant uses.
-NOT_COMPILED = (r'/(tests?|testing|pip|setuptools|mypy|mypyc|matplotlib|mpl_toolkits|fontTools|PIL|'
-                r'sklearn|sympy|narwhals|docutils|pygments)/')
+NOT_COMPILED = (r'/site-packages/(.*/)?(tests?|testing|pip|setuptools|mypy|mypyc|matplotlib|'
+                r'mpl_toolkits|fontTools|PIL|sklearn|sympy|narwhals|docutils|pygments)/')
 
 
 def key(places: Places, ros: Ros) -> str:
@@ -109,8 +109,9 @@ def install(places: Places, files: list[Path], console: Console, *,
 
 
 def compile_packages(places: Places, console: Console) -> None:
-    """Byte-compile what nodes import, once: else every first start does, and on a machine with
-    PYTHONDONTWRITEBYTECODE every start.
+    """Byte-compile what nodes import: else every first start does.
+
+    On a machine with PYTHONDONTWRITEBYTECODE every start would.
     """
     # Its exit code is 1 when a package carries a template that is no Python: of no importance.
     console.attempt([
