@@ -23,7 +23,7 @@ def commands() -> list[list[str]]:
     """Return the commands, in order."""
     present = [folder for folder in FOLDERS if (ROOT / folder).is_dir()]
     return [
-        [sys.executable, '-m', 'ruff', 'check', '--quiet', *present],
+        [sys.executable, '-m', 'ruff', 'check', '--quiet', '--output-format', 'concise', *present],
         [sys.executable, '-m', 'mypy', '--no-error-summary', *typed_folders()],
     ]
 
