@@ -435,7 +435,8 @@ def test_a_reply_that_broke_off_is_spoken_then_apologised_for(talk):
 def test_tts_that_never_plays(talk):
     talk.asked()
     talk.piece('It is noon.', is_last=True)
-    talk.wait(13.0)
+    assert not talk.of(Speak, talk.wait(29.0))
+    talk.wait(2.0)
     assert 'tts' in talk.of(LogLine)[-1].text
     apologises_and_listens(talk)
 
@@ -446,6 +447,14 @@ def test_a_long_reply_is_not_taken_for_a_silent_tts(talk):
     talk.play(PlaybackKind.STARTED, remaining_s=60.0)
     talk.wait(59.0)
     assert talk.state == 'speaking'
+
+
+def test_tts_that_stops_in_the_middle(talk):
+    talk.asked()
+    talk.piece('A very long story.', is_last=True)
+    talk.play(PlaybackKind.STARTED, remaining_s=5.0)
+    talk.wait(18.0)
+    apologises_and_listens(talk)
 
 
 def test_tts_that_fails(talk):

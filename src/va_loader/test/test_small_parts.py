@@ -25,6 +25,7 @@ from va_loader.params import node_parameters, parameter_file_text, prepared_phra
 from va_loader.places import log_folder, namespace_of, run_folder
 from va_loader.state_board import StateBoard, STATES
 from va_loader.warmup import warm_up
+from va_loader.watchdog import LIMIT_TICKS, Watchdog
 
 # Options and parameters ------------------------------------------------------------------------
 
@@ -322,6 +323,20 @@ def test_stop_and_start_again(run):
         await asyncio.sleep(1.0)
         control.request(Request.SHUTDOWN)
     assert lived(run, script) == (0, ['run', 'down', 'stopped', 'run', 'down'])
+
+
+def test_a_part_that_stands_still_is_found_and_a_frozen_process_is_not_blamed():
+    counts = {'loop': 0, 'bus': 0}
+    dog = Watchdog({name: (lambda name=name: counts[name]) for name in counts}, print)
+    found = []
+    for _ in range(LIMIT_TICKS - 1):
+        counts['loop'] += 1
+        found.append(dog.tick())
+    assert found == [None] * (LIMIT_TICKS - 1)
+    counts['loop'] += 1
+    assert dog.tick() == 'bus'
+    counts['bus'] += 1
+    assert dog.tick() is None
 
 
 # Doctor and devices ----------------------------------------------------------------------------

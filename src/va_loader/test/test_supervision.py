@@ -9,7 +9,7 @@ from va_common.health import HealthState
 from va_loader.failures import FatalError, NodeFailure
 from va_loader.health_watcher import Grace, HealthJudge, HealthWatcher
 from va_loader.managed_node import ManagedNode
-from va_loader.procfs import Activity, activity, Sample
+from va_loader.procfs import Activity, activity, is_starved, Sample
 from va_loader.restart_policy import RestartPolicy
 
 SERVING, NOT_SERVING, SILENT = HealthState.SERVING, HealthState.NOT_SERVING, HealthState.UNREACHABLE
@@ -232,12 +232,20 @@ def test_a_late_checker_does_not_blame_the_node():
 
 
 @pytest.mark.parametrize(('after', 'expected'), [
-    (Sample('S', 1.0), Activity.ASLEEP), (Sample('S', 1.9), Activity.BUSY),
-    (Sample('R', 1.1), Activity.ASLEEP), (Sample('T', 1.0), Activity.FROZEN),
-    (Sample('Z', 1.0), Activity.GONE), (Sample('', 0.0), Activity.GONE),
+    (Sample('S', 1.0, 0.0), Activity.ASLEEP), (Sample('S', 1.9, 0.0), Activity.BUSY),
+    (Sample('S', 1.0, 0.9), Activity.BUSY),
+    (Sample('R', 1.1, 0.0), Activity.ASLEEP), (Sample('T', 1.0, 0.0), Activity.FROZEN),
+    (Sample('Z', 1.0, 0.0), Activity.GONE), (Sample('', 0.0, 0.0), Activity.GONE),
 ])
 def test_what_a_process_did(after, expected):
-    assert activity(Sample('S', 1.0), after, span_s=2.0) is expected
+    assert activity(Sample('S', 1.0, 0.0), after, span_s=2.0) is expected
+
+
+@pytest.mark.parametrize(('computed_s', 'queued_s', 'starved'), [
+    (8.0, 0.1, False), (8.0, 8.0, False), (2.0, 6.0, True), (0.0, 0.5, False)])
+def test_a_process_that_others_keep_from_the_cores(computed_s, queued_s, starved):
+    after = Sample('S', 1.0 + computed_s, 1.0 + queued_s)
+    assert is_starved(Sample('S', 1.0, 1.0), after) is starved
 
 
 class Patient:
@@ -253,7 +261,7 @@ class Patient:
         return self.state
 
     def look(self):
-        return Sample(self.letter, self.works * asyncio.get_running_loop().time())
+        return Sample(self.letter, self.works * asyncio.get_running_loop().time(), 0.0)
 
     def watcher(self):
         return HealthWatcher(self.check, self.look, lambda: self.letter == 'T', interval_s=2.0)
@@ -294,7 +302,12 @@ def test_a_busy_node_is_left_alone_for_long(run):
 class FakeProcess:
     def __init__(self, last_error=''):
         self.pid, self.last_error, self.sent = 4711, last_error, []
+        self.queued_share = 0.0
         self.end = asyncio.get_running_loop().create_future()
+
+    def look(self):
+        now_s = asyncio.get_running_loop().time()
+        return Sample('S', 0.1 * now_s, self.queued_share * now_s)
 
     @property
     def alive(self):
@@ -356,6 +369,18 @@ async def managed_start(lifecycle, last_error='', timeout_s=8.0):
 def test_a_step_that_hangs_fails_with_its_name(run, step, text):
     with pytest.raises(NodeFailure, match=text):
         run(managed_start(FakeLifecycle(hang=step)))
+
+
+def test_a_node_that_others_keep_from_the_cores_is_given_more_time(run):
+    async def live():
+        node = managed(FakeLifecycle(hang='configure'))
+        node.spawn()
+        node._process.queued_share = 0.9
+        at = asyncio.get_running_loop().time()
+        with pytest.raises(NodeFailure, match='not done after 24 s'):
+            await node.start(8.0)
+        return asyncio.get_running_loop().time() - at
+    assert run(live()) == pytest.approx(25.0)
 
 
 def test_a_refusal_carries_the_last_error_of_the_process(run):

@@ -9,7 +9,7 @@ from va_loader.dialog_recovery import DialogRecovery
 from va_loader.dialog_turn import Turn
 
 PLAYBACK_TIMEOUT_S = 12.0
-"""Silence of tts: from the reply's end to its first sample, and past the sound it knows of."""
+"""Silence of tts past the sound that it told of."""
 
 _OVER = (PlaybackKind.FINISHED, PlaybackKind.INTERRUPTED, PlaybackKind.FAILED)
 
@@ -49,14 +49,28 @@ class DialogAnswer(DialogRecovery):
         turn.times.first_token = turn.times.first_token or reply.first_s
         if reply.done and not reply.text.strip():
             self._fail('llm', reply.error_msg or 'the reply was empty')
-        elif reply.done:
+        elif turn.audible:
+            self._expect_more(turn)
+
+    def _expect_more(self, turn: Turn) -> None:
+        """The reply is heard: wait for more of its text, or for the end of its sound."""
+        if turn.reply is not None and turn.reply.done:
             self._out.cancel_timer('reply')
-            self._expect_playback(turn)
+            end_s = max(self._now, turn.sound_until_s)
+            self._out.set_timer('playback', end_s + PLAYBACK_TIMEOUT_S)
         else:
             self._out.set_timer('reply', self._now + self.rules.thinking_timeout_s)
 
-    def _expect_playback(self, turn: Turn) -> None:
-        self._out.set_timer('playback', max(self._now, turn.sound_until_s) + PLAYBACK_TIMEOUT_S)
+    def _on_no_reply(self) -> None:
+        turn = self._require_turn()
+        limit = f'for {self.rules.thinking_timeout_s:g} s'
+        if turn.reply is None or turn.audible:
+            self._fail('llm', f'no text of the reply {limit}')
+        else:
+            self._fail('tts', f'no sound of the reply {limit}')
+
+    def _on_no_sound(self) -> None:
+        self._fail('tts', f'no end of the reply {PLAYBACK_TIMEOUT_S:g} s after its sound')
 
     def _on_playback(self, event: Playback) -> None:
         if self._closing is not None and self._closing.is_of(event.key):
@@ -80,8 +94,7 @@ class DialogAnswer(DialogRecovery):
             turn.audible = True
             turn.times.first_audio = event.stamp_s
             self._go(Step.SPEAKING)
-        if turn.reply is not None and turn.reply.done:
-            self._expect_playback(turn)
+        self._expect_more(turn)
 
     def _on_reply_over(self, turn: Turn, event: Playback) -> None:
         turn.times.playback_end = event.stamp_s

@@ -164,7 +164,7 @@ class DialogRules:
     follow_up_s: float = 4.0
     """0: the dialog ends after each reply."""
     thinking_timeout_s: float = 30.0
-    """From the final text to the first piece of the reply."""
+    """From the final text to the first sound of the reply; then between two pieces of text."""
     no_speech_timeout_s: float = 8.0
     """stt's own; past it stt itself is taken for silent."""
     max_utterance_s: float = 30.0

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 
 from va_common.errors import ErrorCode
 from va_common.ids import new_dialog_id, TurnKey
-from va_loader.dialog_answer import DialogAnswer, PLAYBACK_TIMEOUT_S
+from va_loader.dialog_answer import DialogAnswer
 from va_loader.dialog_commands import Command, OpenDialog, StopReply
 from va_loader.dialog_core import ANSWERING, HEARING, PHRASE_TIMEOUT_S, Step
 from va_loader.dialog_events import (
@@ -172,12 +172,6 @@ class DialogManager(DialogAnswer):
     def _on_stt_silent(self) -> None:
         self._fail('stt', 'no word from stt in time')
 
-    def _on_no_reply(self) -> None:
-        self._fail('llm', f'no text of the reply for {self.rules.thinking_timeout_s:g} s')
-
-    def _on_no_sound(self) -> None:
-        self._fail('tts', f'no sound of the reply for {PLAYBACK_TIMEOUT_S:g} s')
-
     def _on_no_phrase(self) -> None:
         self._on_speak_ended(SpeakEnded(
             self._phrase_token, ErrorCode.TIMEOUT, f'no end after {PHRASE_TIMEOUT_S:g} s'))
@@ -186,7 +180,7 @@ class DialogManager(DialogAnswer):
         self._end(f'{self._awaited} did not come back')
 
     _TIMERS: dict[str, Callable[[DialogManager], None]] = {
-        'ack': _acknowledge, 'stt': _on_stt_silent, 'reply': _on_no_reply,
-        'playback': _on_no_sound, 'phrase': _on_no_phrase, 'recovery': _on_no_recovery,
-        'closing': DialogAnswer._close_interrupted,
+        'ack': _acknowledge, 'stt': _on_stt_silent, 'reply': DialogAnswer._on_no_reply,
+        'playback': DialogAnswer._on_no_sound, 'phrase': _on_no_phrase,
+        'recovery': _on_no_recovery, 'closing': DialogAnswer._close_interrupted,
     }

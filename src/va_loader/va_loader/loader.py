@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+import faulthandler
+import os
 import signal
 import sys
 import time
@@ -26,6 +28,7 @@ from va_loader.phase_controller import PhaseStatus
 from va_loader.procfs import is_frozen, sample
 from va_loader.session import Hooks, LiveSession, SessionSettings
 from va_loader.vram_guard import VramGuard
+from va_loader.watchdog import PERIOD_S, Watchdog
 
 _EXECUTOR_THREADS = 4
 _CLOSE_TIMEOUT_S = 1.0
@@ -50,6 +53,7 @@ class Loader:
         self._checks = ThreadPoolExecutor(len(SPECS) + 1, thread_name_prefix='check')
         self._health = HealthServer(PORTS['loader'] + self._offset)
         self._restarts = dict.fromkeys(SPECS, 0)
+        self._loop_turns = 0
 
     async def run(self) -> int:
         """Live until shutdown or a fatal failure; the exit code."""
@@ -61,9 +65,14 @@ class Loader:
         self._control = Control(self._make_session, self._on_fatal, self._on_stopped)
         for number in (signal.SIGINT, signal.SIGTERM):
             self._loop.add_signal_handler(number, self._ask_quietly, Request.SHUTDOWN)
+        self._turn_loop()
+        watchdog = Watchdog({'loop': lambda: self._loop_turns, 'dialog': lambda: self._bus.turns,
+                             'executor': self._node.executor_turns}, _die)
+        watchdog.start()
         try:
             code = await self._control.run()
         finally:
+            watchdog.stop()
             await self._close()
         return EXIT_CRASHED if self._crashed else code
 
@@ -208,11 +217,9 @@ class Loader:
         getattr(self._node.log, level)(line)
 
     def _keep_line(self, name: str, line: str) -> None:
-        self._node.logging_client.app('WARNING', f'{name} printed: {line}')
+        self._node.logging_client.app('WARNING', f'{name}: {line}')
 
     def _pids(self) -> dict[str, int]:
-        import os
-
         return {'loader': os.getpid(), **{name: node.pid for name, node in self._nodes.items()}}
 
     def _diagnostics(self) -> dict[str, str]:
@@ -220,6 +227,12 @@ class Loader:
 
     def _ms(self) -> int:
         return round((time.monotonic() - self._started_s) * 1000)
+
+    # Health of the loader itself --------------------------------------------------------------
+
+    def _turn_loop(self) -> None:
+        self._loop_turns += 1
+        self._loop.call_later(PERIOD_S / 2, self._turn_loop)
 
     # The end ----------------------------------------------------------------------------------
 
@@ -240,6 +253,13 @@ class Loader:
         rclpy.try_shutdown()
         self._health.stop()
         self._checks.shutdown(wait=False, cancel_futures=True)
+
+
+def _die(part: str) -> None:
+    """A part of the loader hangs: leave the stacks behind for main's last-resort log, and go."""
+    print_line(f'[loader] FATAL: {part} hangs')
+    faulthandler.dump_traceback()
+    os._exit(EXIT_CRASHED)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -9,13 +9,18 @@ from typing import Any, Protocol
 
 from va_loader.failures import NodeFailure
 from va_loader.health_watcher import HealthWatcher
+from va_loader.procfs import is_starved, Sample
 
 PROCESS_TIMEOUT_S = 30.0
 """From the start of the process until its lifecycle services answer: imports on a busy machine."""
+STARVED_FACTOR = 3.0
+"""By how much a deadline moves, once, for a node that other programs keep from the cores."""
 QUIESCE_TIMEOUT_S = 0.8
 """Deactivate and cleanup on the way down."""
 REAP_TIMEOUT_S = 1.2
 """From SIGINT to SIGTERM; half of it more to SIGKILL."""
+HALF_WAY_REAP_TIMEOUT_S = 0.4
+"""The same for a node that loads its models: it has nothing to put in order yet."""
 
 
 class Process(Protocol):
@@ -32,6 +37,9 @@ class Process(Protocol):
     @property
     def last_error(self) -> str:
         """The last line that it wrote about an error; empty: none."""
+
+    def look(self) -> Sample:
+        """What it has done so far."""
 
     async def exited(self) -> str:
         """Wait for the end and return its reason."""
@@ -88,6 +96,7 @@ class ManagedNode:
         self._step = 'process'
         self._answers = False
         """Whether the process has come so far that its node answers."""
+        self._is_up = False
 
     @property
     def pid(self) -> int:
@@ -98,7 +107,7 @@ class ManagedNode:
         """Start the process if it does not run."""
         if not self.pid:
             self._process = self._spawn()
-            self._answers = False
+            self._answers = self._is_up = False
 
     async def start(self, timeout_s: float) -> None:
         """From the process to SERVING.
@@ -114,6 +123,7 @@ class ManagedNode:
         await self._within(self._lifecycle.available(), PROCESS_TIMEOUT_S)
         self._answers = True
         await self._within(self._make_ready(), timeout_s)
+        self._is_up = True
 
     async def lost(self) -> str:
         """Return, with the reason, once the running node has crashed, hung or stopped serving."""
@@ -149,7 +159,8 @@ class ManagedNode:
     async def reap(self) -> None:
         """Wait for the end of the process, by force if need be. Bounded, never raises."""
         if self._process is not None:
-            await self._process.stop(REAP_TIMEOUT_S)
+            limit_s = REAP_TIMEOUT_S if self._is_up else HALF_WAY_REAP_TIMEOUT_S
+            await self._process.stop(limit_s)
 
     async def kill(self) -> None:
         """End a lost process at once, with its whole group. Bounded, never raises."""
@@ -181,15 +192,29 @@ class ManagedNode:
         task = asyncio.ensure_future(work)
         end = asyncio.ensure_future(process.exited())
         try:
-            await asyncio.wait((task, end), timeout=timeout_s,
-                               return_when=asyncio.FIRST_COMPLETED)
+            limit_s = await self._await_either(task, end, timeout_s)
             if end.done():
                 raise self._failure(end.result())
             if not task.done():
-                raise self._failure(f'not done after {timeout_s:g} s')
+                raise self._failure(f'not done after {limit_s:g} s')
             self._raise_of(task)
         finally:
             await _cancel(task, end)
+
+    async def _await_either(self, task: asyncio.Future[None], end: asyncio.Future[str],
+                            timeout_s: float) -> float:
+        """Wait for one of both; returns the seconds that were given in the end."""
+        process = self._require_process()
+        before = process.look()
+        await asyncio.wait((task, end), timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        if task.done() or end.done() or not is_starved(before, process.look()):
+            return timeout_s
+        limit_s = STARVED_FACTOR * timeout_s
+        self._log('warning', f'{self.name}: {self._step} is not done after {timeout_s:g} s, other '
+                             f'programs hold the cores; given {limit_s:g} s')
+        await asyncio.wait((task, end), timeout=limit_s - timeout_s,
+                           return_when=asyncio.FIRST_COMPLETED)
+        return limit_s
 
     def _raise_of(self, task: asyncio.Future[None]) -> None:
         error = task.exception()

@@ -106,6 +106,10 @@ class LoaderNode(Node):  # type: ignore[misc]
         message.header.stamp = to_msg(time.time())
         self._reports.publish(message)
 
+    def executor_turns(self) -> int:
+        """Advances once a second while the executor is well."""
+        return self._states.turns
+
     def close(self) -> None:
         """Deliver the log and end."""
         self.logging_client.close(1.0)

@@ -13,6 +13,7 @@ import subprocess
 import threading
 
 from va_common.process import PARENT_VARIABLE
+from va_loader.procfs import Sample, sample
 
 TAIL_LINES = 20
 _LINE_BYTES = 4096
@@ -68,6 +69,10 @@ class ChildProcess:
                   if any(mark in line.lower() for mark in _ERROR_MARKS))
         return next(marked, '')
 
+    def look(self) -> Sample:
+        """What it has done so far."""
+        return sample(self.pid)
+
     async def exited(self) -> str:
         """Wait for the end and return its reason."""
         return await asyncio.shield(self._ended)
@@ -96,8 +101,7 @@ class ChildProcess:
             for limit_s, number in ((timeout_s, signal.SIGTERM), (timeout_s / 2, signal.SIGKILL)):
                 if await self._ends_within(limit_s):
                     break
-                self._on_line('loader', f'{self.name} did not end in {limit_s:g} s: '
-                                        f'{number.name}')
+                self._on_line(self.name, f'did not end in {limit_s:g} s: {number.name}')
                 self.send(number)
         self.send(signal.SIGKILL)
         await self._ends_within(KILL_TIMEOUT_S)

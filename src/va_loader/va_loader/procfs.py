@@ -11,6 +11,9 @@ _STOPPED = ('T', 't')
 BUSY_SHARE = 0.3
 """Share of the time on, or waiting for, a core from which a process counts as busy."""
 
+STARVED_RATIO = 1.5
+STARVED_MIN_S = 1.0
+
 
 class Activity(Enum):
     """What a process did since it was last looked at."""
@@ -29,8 +32,15 @@ class Sample:
 
     state: str
     """Letter of ``/proc/<pid>/stat``; empty: there is no such process."""
-    worked_s: float
-    """Time of all threads on a core and in the queue for one."""
+    computed_s: float
+    """Time of all threads on a core."""
+    queued_s: float
+    """Time of all threads in the queue for a core."""
+
+    @property
+    def worked_s(self) -> float:
+        """Both: the time in which the process had something to do."""
+        return self.computed_s + self.queued_s
 
 
 def sample(pid: int) -> Sample:
@@ -38,10 +48,11 @@ def sample(pid: int) -> Sample:
     folder = Path('/proc') / str(pid)
     try:
         state = _stat_fields(folder)[0]
-        worked_ns = sum(_worked_ns(task) for task in (folder / 'task').iterdir())
+        times = [_times_ns(task) for task in (folder / 'task').iterdir()]
     except OSError:
-        return Sample('', 0.0)
-    return Sample(state, worked_ns * 1e-9)
+        return Sample('', 0.0, 0.0)
+    computed, queued = (sum(column) * 1e-9 for column in zip(*times, strict=True))
+    return Sample(state, computed, queued)
 
 
 def is_frozen(pid: int) -> bool:
@@ -61,6 +72,16 @@ def activity(before: Sample, after: Sample, span_s: float) -> Activity:
     if after.worked_s - before.worked_s >= BUSY_SHARE * span_s:
         return Activity.BUSY
     return Activity.ASLEEP
+
+
+def is_starved(before: Sample, after: Sample) -> bool:
+    """Whether a process waited for cores far more than it had them: others hold them.
+
+    Four threads of its own on two cores wait as long as they compute; that is not starving.
+    """
+    computed_s = after.computed_s - before.computed_s
+    queued_s = after.queued_s - before.queued_s
+    return queued_s > max(STARVED_MIN_S, STARVED_RATIO * computed_s)
 
 
 def descendants(pid: int) -> list[int]:
@@ -88,9 +109,9 @@ def _stat_fields(folder: Path) -> list[str]:
     return (folder / 'stat').read_text().rpartition(')')[2].split()
 
 
-def _worked_ns(task: Path) -> int:
+def _times_ns(task: Path) -> tuple[int, int]:
     try:
         on_core, queued, _ = (task / 'schedstat').read_text().split()
     except (OSError, ValueError):
-        return 0  # the thread ended, or the kernel keeps no such statistics
-    return int(on_core) + int(queued)
+        return 0, 0  # the thread ended, or the kernel keeps no such statistics
+    return int(on_core), int(queued)

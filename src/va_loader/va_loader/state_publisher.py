@@ -31,6 +31,8 @@ class StatePublisher:
         self._node = node
         self._snapshot = snapshot
         self._values = values
+        self.turns = 0
+        """Advances once a second while the executor is well."""
         self._states = node.create_publisher(AssistantState, 'loader/state', qos.STATE)
         self._diagnostics = node.create_publisher(DiagnosticArray, '/diagnostics', qos.EVENTS)
         node.create_timer(DIAGNOSTICS_PERIOD_S, self._publish_diagnostics)
@@ -47,6 +49,7 @@ class StatePublisher:
         self._states.publish(message)
 
     def _publish_diagnostics(self) -> None:
+        self.turns += 1
         if not self._node.context.ok():
             return
         snapshot = self._snapshot()
