@@ -62,7 +62,7 @@ def test_a_missing_model_is_named_with_its_mending(run, tmp_path, monkeypatch):
 
 
 def test_an_unknown_device_is_fatal_with_a_reason(run):
-    product = run(audio__output_device='no such speaker', loader__restart_backoff_ms='100,100,100')
+    product = run(audio__output_device='no such speaker', loader__restart_backoff_ms='100')
     code = product.process.wait(READY_S)
     lines = product.log.read_text()
     assert code == 1

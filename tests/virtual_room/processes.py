@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+from pathlib import Path
 import signal
 import subprocess
 
@@ -24,8 +25,9 @@ def terminate_with_parent() -> None:
 
 
 def be_hardware() -> None:
-    """For ``preexec_fn``: as `die_with_parent`, with the priority of `try_priority`."""
+    """For ``preexec_fn``: as `die_with_parent`, out of reach of Ctrl-C, with `try_priority`."""
     die_with_parent()
+    os.setsid()
     try_priority(-11)
 
 
@@ -46,6 +48,8 @@ def try_priority(nice: int) -> bool:
     """
     try:
         os.setpriority(os.PRIO_PROCESS, 0, nice)
+        # With autogroups the scheduler weighs whole sessions: this one's weight.
+        Path('/proc/self/autogroup').write_text(str(nice))
     except OSError:
         return False
     return True

@@ -13,7 +13,7 @@ from virtual_room.voices import RATE, Voices
 
 WAKE = 'Hey Jarvis.'
 NEAR_MISS = 'Hey Marcus.'
-QUESTIONS = ('What is the capital of France?', 'And what is the capital of Italy?',
+QUESTIONS = ('What is the capital of France?', 'And what language do people speak there?',
              'How many days are in a week?')
 VOICE = 'am_michael'
 
