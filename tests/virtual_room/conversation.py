@@ -16,8 +16,8 @@ from virtual_room.product import Product
 from virtual_room.script import Line, Script
 from virtual_room.voices import SyntheticUser
 
-BOOT_S, WAKE_S, ACKNOWLEDGE_S = 90.0, 3.0, 8.0
-UNDERSTAND_S, ANSWER_S, SPEAK_S, SLEEP_S = 12.0, 30.0, 120.0, 12.0
+BOOT_S, WAKE_S, ACKNOWLEDGE_S = 120.0, 5.0, 10.0
+UNDERSTAND_S, ANSWER_S, SPEAK_S, SLEEP_S = 20.0, 40.0, 120.0, 15.0
 NEAR_MISS_S = 3.0
 
 

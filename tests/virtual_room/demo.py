@@ -12,6 +12,8 @@ import sys
 
 if __name__ == '__main__':
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+    # Ctrl-C while the imports run ends it without a word.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 from va_common.errors import AssistantError
 from virtual_room import script as scripts
@@ -78,7 +80,8 @@ def main(argv: list[str] | None = None) -> int:
     options = arguments(argv)
     options.out = options.out.resolve()
     # SIGTERM as Ctrl-C: both end everything in order.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     room = RoomSettings(out=str(options.out), seed=options.seed, rir=options.rir,
                         noise=options.noise, snr_db=options.snr)
     try:
