@@ -18,11 +18,12 @@ RECORD = '.va/models.txt'
 
 def key(places: Places, profiles: tuple[str, ...]) -> str:
     """Return the hash of what decides which model files are needed, and where."""
-    where = [os.environ.get(name, '') for name in ('VA_MODELS_DIR', 'XDG_DATA_HOME', 'HOME')]
+    chosen = (os.environ.get('VA_MODELS_DIR') or os.environ.get('XDG_DATA_HOME')
+              or os.environ.get('HOME', ''))
     settings = places.root / 'config/assistant.ini'
-    where += [line for line in settings.read_text(encoding='utf-8').splitlines()
-              if line.startswith('models_dir')] if settings.is_file() else []
-    return digest(*profiles, *where, file_digest([places.root / CATALOGUE]))
+    lines = settings.read_text(encoding='utf-8').splitlines() if settings.is_file() else []
+    configured = [line for line in lines if line.startswith('models_dir')]
+    return digest(*profiles, chosen, *configured, file_digest([places.root / CATALOGUE]))
 
 
 def present(places: Places) -> bool:
