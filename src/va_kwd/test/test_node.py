@@ -177,8 +177,12 @@ def test_silence_of_the_topic_is_a_problem(make_node, run):
     node.progress._clock = lambda: node.now_s
     node.now_s = 100.0
     node.progress.restart('frames')
-    node.now_s = 103.5
-    assert node.problem() == 'no audio on stt/audio for 4 s'
+    node.now_s = 102.9
+    assert node.problem() is None
+    node.now_s = 104.5
+    assert node.problem() == 'no audio on stt/audio for 3 s'
+    node.now_s = 111.0
+    assert node.problem() == 'no audio on stt/audio for 10 s'
     robot.send()
     frames(node, 1)
     wait_for(lambda: node.problem() is None, 10, 'recovery')

@@ -24,6 +24,7 @@ from va_kwd.wake_words import parse_wake_words, WakeWord
 
 CATALOGUE_ID = 'openwakeword'
 STALL_S = 3.0
+_STALL_STEPS_S = (STALL_S, 10.0, 60.0, 600.0, 3600.0)
 QUEUE_CHUNKS = 25
 """2 s of sound; what is older is no longer worth a wake."""
 _SLOW_LOG_S = 10.0
@@ -33,7 +34,6 @@ class KwdNode(AssistantNode):
     """Scores ``stt/audio`` all the time while active and publishes ``kwd/wake``."""
 
     def __init__(self, chance: random.Random | None = None, **kwargs: Any) -> None:
-        super().__init__('kwd', section='kwd', shared=('system',), **kwargs)
         self._chance = chance or random.Random()
         self._detector: Detector | None = None
         self._queue: ScoringQueue | None = None
@@ -41,6 +41,8 @@ class KwdNode(AssistantNode):
         self._entities: list[tuple[Any, Any]] = []
         self._scoring_error: str | None = None
         self._refused_logged_s = -_SLOW_LOG_S
+        # Last: with autostart, configure may begin before this returns.
+        super().__init__('kwd', section='kwd', shared=('system',), **kwargs)
 
     # Lifecycle --------------------------------------------------------------------------------
 
@@ -95,9 +97,12 @@ class KwdNode(AssistantNode):
         """No sound, or sound that cannot be scored."""
         if self._scoring_error is not None:
             return self._scoring_error
-        if self.progress.stalled('frames', STALL_S):
-            return f'no audio on stt/audio for {self.progress.idle_s("frames"):.0f} s'
-        return None
+        idle_s = self.progress.idle_s('frames')
+        if idle_s <= STALL_S:
+            return None
+        # In steps: each new text is a line in the log.
+        passed_s = max(step for step in _STALL_STEPS_S if step < idle_s)
+        return f'no audio on stt/audio for {passed_s:g} s'
 
     def diagnostics(self) -> dict[str, str]:
         """Losses of the stream."""

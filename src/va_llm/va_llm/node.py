@@ -41,13 +41,14 @@ class LlmNode(AssistantNode):
     """Answers every final transcript of a dialog, and free completions."""
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__('llm', section='llm', shared=('system',), **kwargs)
         self._engine: TextEngine | None = None
         self._runner: TurnRunner | None = None
         self._health_of_engine: EngineHealth | None = None
         self._complete: CompletionAction | None = None
         self._entities: list[tuple[Any, Any]] = []
         self._deadlines = Deadlines()
+        # Last: with autostart, configure may begin before this returns.
+        super().__init__('llm', section='llm', shared=('system',), **kwargs)
 
     # Lifecycle --------------------------------------------------------------------------------
 

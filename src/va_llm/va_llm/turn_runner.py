@@ -139,7 +139,7 @@ class TurnRunner:
         waited_s = self._clock() - (since if last is None else last)
         if waited_s <= limit_s + 1.0:
             return None
-        return f'{self.engine.name}: no token for {waited_s:.0f} s'
+        return f'{self.engine.name}: no token for more than {limit_s:g} s'
 
     def close(self) -> None:
         """Stop everything and end the thread.
