@@ -137,6 +137,15 @@ def test_overrides_reach_the_settings(context):
     node.close()
 
 
+def test_a_node_alone_brings_itself_up(context):
+    node = FakeNode(context=context, parameter_overrides=[Parameter('autostart', value=True)])
+    assert node.done == []
+    with spin(node):
+        wait_for(lambda: node.is_active, 5, 'the node to be active')
+    assert node.done == ['configure', 'activate']
+    node.close()
+
+
 def test_state_is_answered_while_configure_runs(context, node):
     node.wait_in_configure = threading.Event()
     asker = Node('asker', context=context)

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from typing import Any
 
@@ -266,10 +265,12 @@ class AssistantNode(LifecycleNodeMixin, Node):  # type: ignore[misc]
     def _autostart(self) -> None:
         self.declare_parameter('autostart', False)
         if self.get_parameter('autostart').value:
-            # In a thread: configure may take seconds and the executor is not spinning yet.
-            threading.Thread(target=self._bring_up, name='autostart', daemon=True).start()
+            # By a timer: it fires when the node spins, so its subclass has been built by then.
+            self._autostart_timer = self.create_timer(
+                0.0, self._bring_up, callback_group=ReentrantCallbackGroup())
 
     def _bring_up(self) -> None:
+        self._autostart_timer.cancel()
         if self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
             self.trigger_activate()
 

