@@ -5,11 +5,12 @@ import os
 from pathlib import Path
 
 from ament_index_python.packages import get_package_prefix
-from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, EmitEvent, ExecuteProcess, RegisterEventHandler
 from launch.event_handlers import OnProcessExit
 from launch.events import Shutdown
 from launch.substitutions import LaunchConfiguration
+
+from launch import LaunchDescription
 
 # An orderly stop takes up to 3 s; main has deadlines of its own beyond that.
 STOP_TIMEOUT_S = '10'

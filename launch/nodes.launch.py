@@ -5,10 +5,11 @@ Each node configures and activates itself unless ``autostart:=false``. Without t
 leads dialogs: the topics, services and actions of the nodes are there to build on.
 """
 
-from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import LifecycleNode
+
+from launch import LaunchDescription
 
 NODES = ('logger', 'tts', 'llm', 'stt', 'kwd')
 

@@ -7,11 +7,34 @@ import pytest
 
 from va_common.ids import TurnKey
 from va_loader.dialog_commands import (
-    CancelSpeak, LogLine, OpenDialog, PublishReport, ShowState, Speak, StartListening,
-    StopListening, StopReply, WriteRecord)
+    CancelSpeak,
+    LogLine,
+    OpenDialog,
+    PublishReport,
+    ShowState,
+    Speak,
+    StartListening,
+    StopListening,
+    StopReply,
+    WriteRecord,
+)
 from va_loader.dialog_events import (
-    Closed, DialogRules, ListenFailed, NodeBack, NodeLost, Opened, Outcome, Playback,
-    PlaybackKind, ReplyPiece, RulesChanged, SpeakEnded, SpeechFinal, SpeechStarted, WakeHeard)
+    Closed,
+    DialogRules,
+    ListenFailed,
+    NodeBack,
+    NodeLost,
+    Opened,
+    Outcome,
+    Playback,
+    PlaybackKind,
+    ReplyPiece,
+    RulesChanged,
+    SpeakEnded,
+    SpeechFinal,
+    SpeechStarted,
+    WakeHeard,
+)
 from va_loader.dialog_manager import DialogManager
 from va_loader.event_bus import Timers
 

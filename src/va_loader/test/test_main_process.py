@@ -72,7 +72,7 @@ class Assistant:
         return {**os.environ, 'PYTHONPATH': path, 'FAKE_DIR': str(self.folder)}
 
     def start(self):
-        self.output = open(self.folder / 'output', 'ab')
+        self.output = (self.folder / 'output').open('ab')
         self.process = subprocess.Popen(
             self.command(), env=self.environ, stdout=self.output, stderr=subprocess.STDOUT,
             start_new_session=True)
@@ -212,7 +212,8 @@ def test_stop_by_service_and_push_to_talk(assistant):
     state = assistant.wait_state('acknowledging', since=seen)
     assert state.dialog_id == dialog_id
     assistant.wait_state('listening', since=seen)
-    assert assistant.ask(StopAssistant, 'stop', StopAssistant.Request(shutdown=True)).error_code == 0
+    answer = assistant.ask(StopAssistant, 'stop', StopAssistant.Request(shutdown=True))
+    assert answer.error_code == 0
     assert assistant.process.wait(30.0) == 0
 
 

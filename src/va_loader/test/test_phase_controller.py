@@ -2,6 +2,7 @@
 """Phases in virtual time: order, deadlines, rollback, retries, fatal, staggering, the way down."""
 
 import asyncio
+from itertools import pairwise
 
 import pytest
 
@@ -133,7 +134,7 @@ def test_a_hang_is_a_failure(run):
     with pytest.raises(FatalError, match='not done after 8 s'):
         run(rig.controller.bring_up())
     starts = rig.when('tts', 'start')
-    assert [round(b - a, 1) for a, b in zip(starts, starts[1:])] == [9.1, 11.1, 13.1]
+    assert [round(b - a, 1) for a, b in pairwise(starts)] == [9.1, 11.1, 13.1]
 
 
 def test_the_sibling_of_a_failed_node_is_not_waited_for(run):

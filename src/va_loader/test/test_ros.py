@@ -20,7 +20,13 @@ from va_common.ros_time import to_msg
 from va_common.testing import ros_context, spin, wait_for
 from va_interfaces.action import Speak
 from va_interfaces.msg import (
-    AssistantState, PlaybackEvent, ReplyChunk, Transcript, TurnReport, Wake)
+    AssistantState,
+    PlaybackEvent,
+    ReplyChunk,
+    Transcript,
+    TurnReport,
+    Wake,
+)
 from va_interfaces.srv import Cancel, StartListening, StopListening
 from va_loader import messages
 from va_loader.dialog_events import Opened, Outcome
@@ -178,7 +184,8 @@ class FakeNodes(Node):
         self.listens, self.stops, self.spoken, self.states, self.reports = [], [], [], [], []
         self.refuse_listening = False
         for kind, name, answer in (
-                (StartListening, 'stt/start', self._listen), (StopListening, 'stt/stop', self._stop),
+                (StartListening, 'stt/start', self._listen),
+                (StopListening, 'stt/stop', self._stop),
                 (Cancel, 'tts/stop', self._stop), (Cancel, 'llm/stop', self._stop)):
             self.create_service(kind, name, answer, callback_group=group)
         self._speak_server = ActionServer(

@@ -12,7 +12,8 @@ from va_loader.managed_node import ManagedNode
 from va_loader.procfs import Activity, activity, is_starved, Sample
 from va_loader.restart_policy import RestartPolicy
 
-SERVING, NOT_SERVING, SILENT = HealthState.SERVING, HealthState.NOT_SERVING, HealthState.UNREACHABLE
+SERVING, NOT_SERVING = HealthState.SERVING, HealthState.NOT_SERVING
+SILENT = HealthState.UNREACHABLE
 
 
 class FakeNode:

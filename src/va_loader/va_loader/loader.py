@@ -27,6 +27,7 @@ from va_loader.options import Options, parse
 from va_loader.phase_controller import PhaseStatus
 from va_loader.procfs import is_frozen, sample
 from va_loader.session import Hooks, LiveSession, SessionSettings
+from va_loader.shm_sweep import sweep
 from va_loader.vram_guard import VramGuard
 from va_loader.watchdog import PERIOD_S, Watchdog
 
@@ -54,6 +55,7 @@ class Loader:
         self._health = HealthServer(PORTS['loader'] + self._offset)
         self._restarts = dict.fromkeys(SPECS, 0)
         self._loop_turns = 0
+        self._parent = os.getppid()
 
     async def run(self) -> int:
         """Live until shutdown or a fatal failure; the exit code."""
@@ -176,6 +178,7 @@ class Loader:
         from va_loader.dialog_events import Closed
 
         self._health.set(False)
+        self._log('info', reason)
         self._bus.post(Closed(reason))
 
     def _on_lost(self, name: str, reason: str) -> None:
@@ -251,6 +254,8 @@ class Loader:
         self._node.close()
         self._spinner.stop(_CLOSE_TIMEOUT_S)
         rclpy.try_shutdown()
+        if os.getppid() != self._parent:
+            sweep(min_age_s=0.0)  # main is gone, and with it the one who does this
         self._health.stop()
         self._checks.shutdown(wait=False, cancel_futures=True)
 

@@ -22,7 +22,8 @@ from va_loader.signal_handler import SignalHandler
 
 START_TIMEOUT_S = 30.0
 """For the loader's health port to answer for the first time."""
-STALE_SHM_S = 60.0
+STALE_SHM_S = 10.0
+"""What everybody who was killed together left behind is removed at the next start."""
 
 
 class Main:
