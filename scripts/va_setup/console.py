@@ -52,11 +52,12 @@ class Console:
             sys.stdout.write('\r\x1b[K')
 
     def run(self, what: str, command: Sequence[str], *,
-            env: Mapping[str, str] | None = None, cwd: Path | None = None) -> str:
+            env: Mapping[str, str] | None = None, cwd: Path | None = None,
+            online: bool = True) -> str:
         """Run a command, its output into the log; a failure is a SetupError in one line."""
         code, output = self.attempt(command, env=env, cwd=cwd)
         if code != 0:
-            raise explain(what, output, str(self.log))
+            raise explain(what, output, str(self.log), online=online)
         return output
 
     def attempt(self, command: Sequence[str], *, env: Mapping[str, str] | None = None,

@@ -22,9 +22,9 @@ AGAIN = 'then run ./va setup again: it goes on where it stopped.'
 NO_NETWORK = re.compile(
     r'dns error|name resolution|failed to lookup address|NewConnectionError|ConnectTimeout|'
     r'Network is unreachable|Could not resolve|Temporary failure resolving|'
-    r'error trying to connect|'
-    r'Connection (refused|reset|timed out)|ENOTFOUND|EAI_AGAIN|ENETUNREACH|ECONNREFUSED|'
-    r'error sending request|operation timed out|Read timed out|ProxyError', re.IGNORECASE)
+    r'error trying to connect|Connection (refused|reset|timed out)|error sending request|'
+    r'operation timed out|Read timed out|ProxyError|'
+    r'\b(ENOTFOUND|EAI_AGAIN|ENETUNREACH|ECONNREFUSED|ETIMEDOUT)\b')
 NO_SPACE = re.compile(r'No space left on device|os error 28|ENOSPC', re.IGNORECASE)
 BAD_HASH = re.compile(r'hash mismatch|DO NOT MATCH THE HASHES', re.IGNORECASE)
 
@@ -36,11 +36,18 @@ def last_words(output: str) -> str:
     return (telling or lines or ['no output'])[-1][:300]
 
 
-def explain(what: str, output: str, log: str) -> SetupError:
-    """Turn the output of a failed command into the one line that a person needs."""
+def explain(what: str, output: str, log: str, *, online: bool = True) -> SetupError:
+    """Turn the output of a failed command into the one line that a person needs.
+
+    Args:
+        what: what was being done.
+        output: what the command said.
+        log: where all of it can be read.
+        online: whether the command needs a network at all.
+    """
     if NO_SPACE.search(output):
         return SetupError('disk', f'full while {what}', 'room for it', f'Free some space, {AGAIN}')
-    if NO_NETWORK.search(output):
+    if online and NO_NETWORK.search(output):
         return SetupError(
             'network', f'no connection while {what}', 'a network during set-up',
             f'Connect (behind a proxy or a mirror: set HTTPS_PROXY or PIP_INDEX_URL), {AGAIN}')

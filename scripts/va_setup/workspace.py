@@ -39,7 +39,7 @@ def build(places: Places, stamps: Stamps, environment: str, console: Console) ->
               ' -DCMAKE_C_FLAGS=-O1 -DCMAKE_CXX_FLAGS=-O0'
               ' -DPython3_EXECUTABLE="$VIRTUAL_ENV/bin/python"')
     console.run('building the workspace', ['sh', '-c', colcon], cwd=places.root,
-                env=make)
+                env=make, online=False)
 
 
 def clear_stale(places: Places, stamps: Stamps, environment: str) -> None:

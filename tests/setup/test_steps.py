@@ -77,6 +77,7 @@ def test_the_hash_of_texts_knows_where_one_ends():
     ('OSError: [Errno 28] No space left on device', 'disk'),
     ('error: Hash mismatch for `numpy`', 'package'),
     ('c++: error: unrecognized option', 'building'),
+    ("ModuleNotFoundError: No module named 'ament_package'", 'building'),
 ])
 def test_a_failure_is_explained_by_what_the_command_said(output, thing):
     assert explain('building', output, 'setup.log').thing == thing

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Entry point: `python -m va_setup`, as ./va calls it."""
+"""Entry point of set-up, as ./va calls it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import signal
 import sys
 from typing import NoReturn
 
-from .errors import SetupError
-from .run import Options, set_up
+from va_setup.errors import SetupError
+from va_setup.run import Options, set_up
 
 
 def parse(arguments: list[str]) -> Options:
