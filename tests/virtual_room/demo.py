@@ -48,6 +48,8 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     add('--rir', default='', metavar='WAV', help='impulse response of the room (synthetic)')
     add('--noise', default='', metavar='WAV', help='background noise (pink)')
     add('--snr', type=float, default=30.0, metavar='DB', help='user over noise (%(default)s)')
+    add('--heard', action='store_true',
+        help='also write heard.wav: what the assistant hears after echo cancellation')
     add('--seed', type=int, default=1, help='of room and noise (%(default)s)')
     return parser.parse_args(argv)
 
@@ -89,7 +91,7 @@ def main(argv: list[str] | None = None) -> int:
         demonstration = Demonstration(DemoSettings(
             out=options.out, room=room, config=options.config, profile=options.profile or '',
             port_offset=options.port_offset, namespace=options.namespace.strip('/'),
-            options=_passed_on(options)))
+            options=_passed_on(options), heard=options.heard))
         passed = demonstration.run(lambda voices: _make_script(options, voices))
     except KeyboardInterrupt:
         print('\nstopped', flush=True)

@@ -211,7 +211,7 @@ class Room:
 
     def run(self) -> None:
         speaker = Recorder(f'{SPEAKER}.monitor', 3 * RATE, 3 * BLOCK)
-        microphone = Player(MICROPHONE, RATE, BLOCK, buffer=3 * BLOCK)
+        microphone = Player(MICROPHONE, RATE, BLOCK, buffer=6 * BLOCK)
         try:
             self._settle(speaker, microphone)
             self._work(speaker, microphone)

@@ -13,6 +13,7 @@ from typing import Any
 from va_common.config_loader import load
 from va_common.profile import resolve
 from virtual_room.conversation import Conversation, NotComing, Record
+from virtual_room.heard import HeardRecorder
 from virtual_room.hearing import Ear
 from virtual_room.narrator import Narrator
 from virtual_room.observer import Observer
@@ -24,7 +25,8 @@ from virtual_room.script import Script
 from virtual_room.summary import draw_conversation, engines, summarise, write_events
 from virtual_room.voices import SyntheticUser, Voices
 
-_FILES = ('report.json', 'mic.wav', 'speaker.wav', 'timeline.png', 'assistant.log', 'events.jsonl')
+_FILES = ('report.json', 'mic.wav', 'speaker.wav', 'timeline.png', 'assistant.log', 'events.jsonl',
+          'heard.wav')
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,8 @@ class DemoSettings:
     profile: str = ''
     port_offset: int | None = None
     namespace: str = ''
+    heard: bool = False
+    'whether to write heard.wav'
     options: tuple[str, ...] = ()
     'further options for main'
     changes: dict[str, str] = field(default_factory=dict)
@@ -67,10 +71,13 @@ class Demonstration:
             self.narrator.zero_s = room.t0_s
             observer = stack.enter_context(Observer(self.settings.namespace))
             observer.listeners.append(self.narrator.hear)
+            heard = HeardRecorder(observer.node) if self.settings.heard else None
             product = Product(self._config, room.environment(), out / 'assistant.log')
             stack.callback(product.kill)
             record = self._converse(product, observer, SyntheticUser(room, voices), script)
             room.close()
+            if heard is not None:
+                heard.write(out / 'heard.wav', room.t0_s)
             self._judge(record, room, observer, script)
         return bool(self.report['passed'])
 
