@@ -24,6 +24,7 @@ class FakeNode(AssistantNode):
     def __init__(self, **kwargs):
         self.done = []
         self.broken = ''
+        self.configuring = False
         self.wait_in_configure = None
         super().__init__('kwd', section='kwd', serve_health=False, **kwargs)
 
@@ -33,6 +34,7 @@ class FakeNode(AssistantNode):
             raise AssistantError(ErrorCode.ENGINE_FAILED, f'{what} is broken')
 
     def do_configure(self):
+        self.configuring = True
         if self.wait_in_configure:
             self.wait_in_configure.wait(10)
         self._note('configure')
@@ -160,6 +162,20 @@ def test_state_is_answered_while_configure_runs(context, node):
         node.wait_in_configure.set()
         configure.join(5)
     asker.destroy_node()
+
+
+def test_close_waits_for_the_configure_that_runs(context):
+    node = FakeNode(context=context)
+    node.wait_in_configure = threading.Event()
+    configure = threading.Thread(target=node.trigger_configure)
+    configure.start()
+    wait_for(lambda: node.configuring, 5, 'configure to begin')
+    close = threading.Thread(target=node.close)
+    close.start()
+    node.wait_in_configure.set()
+    configure.join(5)
+    close.join(5)
+    assert node.done == ['configure', 'cleanup']
 
 
 def test_diagnostics_and_remote_parameters(context, node):

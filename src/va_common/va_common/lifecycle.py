@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import Any
 
@@ -28,6 +29,7 @@ __all__ = ['AssistantNode', 'run_node']
 
 HEALTH_PERIOD_S = 0.5
 DIAGNOSTICS_PERIOD_S = 1.0
+CLOSE_WAIT_S = 2.0
 
 
 class AssistantNode(LifecycleNodeMixin, Node):  # type: ignore[misc]
@@ -49,6 +51,7 @@ class AssistantNode(LifecycleNodeMixin, Node):  # type: ignore[misc]
                  serve_health: bool = True, **node_arguments: Any) -> None:
         Node.__init__(self, name, **node_arguments)
         self._transition_group = ReentrantCallbackGroup()
+        self._hooks = threading.RLock()
         LifecycleNodeMixin.__init__(
             self, enable_communication_interface=True, callback_group=self._transition_group)
         self.settings = NodeSettings(self, declare_settings(self, section, shared))
@@ -166,21 +169,35 @@ class AssistantNode(LifecycleNodeMixin, Node):  # type: ignore[misc]
         return TransitionCallbackReturn.SUCCESS
 
     def close(self) -> None:
-        """End the node: deactivate, cleanup, flush the log, close the port; idempotent."""
-        if self.is_active:
-            self.is_active = False
-            self._attempt('deactivate', self.do_deactivate)
-        self._attempt('cleanup', self.do_cleanup)
+        """End the node: deactivate, cleanup, flush the log, close the port; idempotent.
+
+        A hook that still runs after a while, such as a slow configure, is left alone: undoing
+        what it is doing would crash in the engines' native code.
+        """
+        if self._hooks.acquire(timeout=CLOSE_WAIT_S):
+            try:
+                self._undo()
+            finally:
+                self._hooks.release()
+        else:
+            self.log.warning(f'closed while a transition ran for more than {CLOSE_WAIT_S:g} s')
         self.logging_client.close(1.0)
         if self._health is not None:
             self._health.stop()
             self._health = None
         self.destroy_node()
 
+    def _undo(self) -> None:
+        if self.is_active:
+            self.is_active = False
+            self._attempt('deactivate', self.do_deactivate)
+        self._attempt('cleanup', self.do_cleanup)
+
     def _attempt(self, what: str, hook: Any) -> bool:
-        """Run a hook; rclpy would swallow its exception without a log line."""
+        """Run a hook, one at a time; rclpy would swallow its exception without a log line."""
         try:
-            hook()
+            with self._hooks:
+                hook()
         except Exception as raised:
             error = error_of(raised)
             self._failure = f'{what} failed: {error.message}'
