@@ -8,7 +8,7 @@ import signal
 import sys
 from typing import NoReturn
 
-from va_setup.errors import SetupError
+from va_setup.errors import SaidAlready, SetupError
 from va_setup.run import Options, set_up
 
 
@@ -42,6 +42,8 @@ def main() -> int:
         set_up(options)
     except SetupError as error:
         print(f'va: {error}', file=sys.stderr)
+        return 1
+    except SaidAlready:
         return 1
     except KeyboardInterrupt:
         print('va: set-up interrupted; ./va setup goes on where it stopped', file=sys.stderr)

@@ -17,6 +17,10 @@ class SetupError(Exception):
         self.thing = thing
 
 
+class SaidAlready(Exception):
+    """A command that set-up ran has failed, and has said itself what and why."""
+
+
 AGAIN = 'then run ./va setup again: it goes on where it stopped.'
 
 NO_NETWORK = re.compile(

@@ -8,7 +8,7 @@ from pathlib import Path
 import subprocess
 
 from .console import Console
-from .errors import SetupError
+from .errors import SaidAlready
 from .places import Places
 from .stamps import digest, file_digest
 
@@ -55,5 +55,4 @@ def fetch(places: Places, profiles: tuple[str, ...], console: Console) -> None:
         process.wait()
         raise
     if code != 0:
-        raise SetupError('models', 'not all could be fetched (the reason is above)',
-                         'all of them', 'Mend that, then run ./va models and ./va setup again.')
+        raise SaidAlready

@@ -198,7 +198,7 @@ def _run(command: Sequence[str], what: str, model: Model | None, report: Progres
     with subprocess.Popen(
             list(command), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=cwd,
             errors='replace', stdin=subprocess.DEVNULL,
-            env={**os.environ, 'PIP_REQUIRE_HASHES': ''}) as process:
+            env={**os.environ, 'PIP_REQUIRE_HASHES': '', **_certificates()}) as process:
         try:
             assert process.stdout is not None
             for line in process.stdout:
@@ -215,6 +215,14 @@ def _run(command: Sequence[str], what: str, model: Model | None, report: Progres
         raise _failure(what, ''.join(output))
 
 
+def _certificates() -> dict[str, str]:
+    """Let npm trust what this machine trusts; it looks only at a list of its own."""
+    bundle = os.environ.get('SSL_CERT_FILE', '/etc/ssl/certs/ca-certificates.crt')
+    if 'NODE_EXTRA_CA_CERTS' in os.environ or not os.path.isfile(bundle):
+        return {}
+    return {'NODE_EXTRA_CA_CERTS': bundle}
+
+
 def _failure(what: str, output: str) -> FetchError:
     if _FULL.search(output):
         return FetchError('disk', f'full while fetching {what}', 'room for it',
@@ -224,7 +232,8 @@ def _failure(what: str, output: str) -> FetchError:
                           f'Connect (or set the proxy or mirror of pip and npm); then {MEND} '
                           'goes on where it stopped.')
     lines = [line.strip() for line in output.splitlines() if line.strip()]
-    errors = [line for line in lines if re.match(r'(npm )?(error|err)', line, re.IGNORECASE)]
+    errors = [line for line in lines if re.match(r'(npm )?err', line, re.IGNORECASE)
+              and 'complete log' not in line]
     reason = (errors or lines or ['no output'])[-1][:300]
     return FetchError(f'model {what}', reason, 'it to be fetched', f'Then {MEND} goes on.')
 
