@@ -139,7 +139,8 @@ def without_numpy(places: Places, lock: Path) -> Path:
 
 def installer_settings(places: Places) -> dict[str, str]:
     """Pass pip's settings for a mirror or a certificate on to uv, which does not read them."""
-    settings = {'UV_HTTP_RETRIES': '2', 'UV_PYTHON_DOWNLOADS': 'never'}
+    settings = {
+        'UV_HTTP_RETRIES': '2', 'UV_PYTHON_DOWNLOADS': 'never', 'UV_SYSTEM_CERTS': '1'}
     for option, variable in (('index-url', 'UV_DEFAULT_INDEX'), ('cert', 'SSL_CERT_FILE')):
         value = pip_setting(places, option)
         if value and variable not in os.environ:
