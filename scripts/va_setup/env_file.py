@@ -28,6 +28,8 @@ TAIL = """\
 export FASTDDS_DEFAULT_PROFILES_FILE="$VA_ROOT/config/dds_local.xml"
 export ROS_AUTOMATIC_DISCOVERY_RANGE=SYSTEM_DEFAULT
 export RMW_IMPLEMENTATION=rmw_fastrtps_cpp
+# An edit of config/ counts at once, without a build.
+export VA_CONFIG_DIR="${VA_CONFIG_DIR:-$VA_ROOT/config}"
 # No look-ups at run time.
 export HF_HUB_OFFLINE=1 HF_HUB_DISABLE_TELEMETRY=1
 export PYTHONNOUSERSITE=1

@@ -17,13 +17,18 @@ BUILD_MB = 300
 
 def sources(places: Places) -> list[Path]:
     """Return the files that the build depends on."""
-    return [*files_below(places.root / 'src'), *files_below(places.root / 'config'),
+    return [*files_below(places.root / 'src'), *files_below(places.root / 'launch'),
             places.root / 'colcon.meta']
+
+
+def names(places: Places) -> str:
+    """Return the hash of which files there are; config/ is used in place, not as installed."""
+    return digest(*map(str, sources(places)), *map(str, files_below(places.root / 'config')))
 
 
 def key(places: Places, environment: str) -> str:
     """Return the hash of everything that the build is made from."""
-    return digest(environment, file_digest(sources(places)))
+    return digest(environment, names(places), file_digest(sources(places)))
 
 
 def build(places: Places, stamps: Stamps, environment: str, console: Console) -> None:
@@ -47,11 +52,10 @@ def clear_stale(places: Places, stamps: Stamps, environment: str) -> None:
     interfaces = places.build / 'va_interfaces'
     if stamps.get('build-environment') != environment:
         shutil.rmtree(places.build, ignore_errors=True)
-    names = digest(*map(str, sources(places)))
-    if stamps.get('build-files') != names:
+    if stamps.get('build-files') != names(places):
         shutil.rmtree(places.install, ignore_errors=True)
         for folder in places.build.glob('*'):
             if folder != interfaces and folder.is_dir():
                 shutil.rmtree(folder, ignore_errors=True)
     stamps.put('build-environment', environment)
-    stamps.put('build-files', names)
+    stamps.put('build-files', names(places))
