@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import ast
 from pathlib import Path
-import re
 import threading
 import time
 
@@ -258,10 +257,3 @@ def test_plain_logic_imports_no_ros(path):
         for name in names:
             assert not name.startswith(('rclpy', 'va_interfaces', 'std_msgs')), name
             assert name not in ('va_common.lifecycle', 'va_common.audio_messages'), name
-
-
-def test_versions_agree():
-    root = PACKAGE.parent
-    version = re.search(r'<version>(.*)</version>', (root / 'package.xml').read_text()).group(1)
-    assert f"version='{version}'" in (root / 'setup.py').read_text()
-    assert f'\n{version} (' in (root / 'CHANGELOG.rst').read_text()

@@ -3,7 +3,6 @@ import ast
 from pathlib import Path
 import subprocess
 import sys
-from xml.etree import ElementTree
 
 import va_tts
 
@@ -28,24 +27,3 @@ def test_engines_import_no_ros() -> None:
         imported = {node.module or '' for node in ast.walk(tree)
                     if isinstance(node, ast.ImportFrom)}
         assert not any(module.startswith(('rclpy', 'va_interfaces')) for module in imported)
-
-
-def test_versions_agree() -> None:
-    root = ElementTree.parse(PACKAGE.parent / 'package.xml').getroot()
-    version = root.findtext('version')
-    assert version == va_tts.__version__
-    assert f"version='{version}'" in (PACKAGE.parent / 'setup.py').read_text()
-    assert f'\n{version} (' in (PACKAGE.parent / 'CHANGELOG.rst').read_text()
-
-
-def test_imported_ros_packages_are_declared() -> None:
-    root = ElementTree.parse(PACKAGE.parent / 'package.xml').getroot()
-    declared = {element.text for element in root if element.tag.endswith('depend')}
-    used = set()
-    for path in PACKAGE.glob('*.py'):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.ImportFrom) and node.module:
-                used.add(node.module.split('.')[0])
-    ros = {name for name in used
-           if name.startswith('va_') or name in ('rclpy', 'rcl_interfaces', 'std_msgs')}
-    assert ros - {'va_tts'} <= declared
