@@ -137,6 +137,8 @@ class FatalGuard:
         if not in_order:
             self._last_resort('the loader did not stop in order and was killed', loader.tail)
             return EXIT_FATAL
+        if loader.exit_code == -signal.SIGINT:
+            return EXIT_CLEAN  # it had not come far enough to take the signal
         return EXIT_FATAL if loader.exit_code == EXIT_CRASHED else int(loader.exit_code or 0)
 
 

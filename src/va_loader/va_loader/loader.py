@@ -61,12 +61,13 @@ class Loader:
         """Live until shutdown or a fatal failure; the exit code."""
         self._health.start()
         self._loop = asyncio.get_running_loop()
+        # First of all: a signal during the slow imports below is kept by the loop until then.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._loop.add_signal_handler(number, self._ask_quietly, Request.SHUTDOWN)
         self._children = Children(self._options, self._config)
         self._children.start_early()
         self._build()
         self._control = Control(self._make_session, self._on_fatal, self._on_stopped)
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._loop.add_signal_handler(number, self._ask_quietly, Request.SHUTDOWN)
         self._turn_loop()
         watchdog = Watchdog({'loop': lambda: self._loop_turns, 'dialog': lambda: self._bus.turns,
                              'executor': self._node.executor_turns}, _die)
