@@ -2,14 +2,34 @@
 """What the system tests share: ports, ROS domain, configuration, the user's lines."""
 import os
 from pathlib import Path
+import socket
 
 from virtual_room.product import write_config
 from virtual_room.script import NEAR_MISS, WAKE
 
-# A domain and ports of our own: an assistant of this machine's user is left alone.
-os.environ['ROS_DOMAIN_ID'] = os.environ.get('VA_TEST_DOMAIN_ID', '46')
-OTHER_DOMAIN = str(int(os.environ['ROS_DOMAIN_ID']) + 1)
-PORT_OFFSET = int(os.environ.get('VA_TEST_PORT_OFFSET', '600'))
+from va_common.health import PORTS
+
+
+def _free_place() -> int:
+    """A number from 0 to 9 whose health ports nobody uses: two clones may be tested at once."""
+    for place in range(10):
+        if all(_is_free(port + FIRST_OFFSET + 200 * place + extra)
+               for port in PORTS.values() for extra in (0, 100)):
+            return place
+    return 0
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(('127.0.0.1', port)) != 0
+
+
+# ROS domains and ports of our own: an assistant of this machine's user is left alone.
+FIRST_DOMAIN, FIRST_OFFSET = 46, 600
+_PLACE = _free_place()
+PORT_OFFSET = FIRST_OFFSET + 200 * _PLACE
+os.environ['ROS_DOMAIN_ID'] = str(FIRST_DOMAIN + 2 * _PLACE)
+OTHER_DOMAIN = str(FIRST_DOMAIN + 2 * _PLACE + 1)
 READY_S = 120.0
 LINES = (WAKE, NEAR_MISS, 'Hey Jarvis, what is the capital of Spain?',
          'The robot is in the kitchen.', 'How many legs does a spider have?')

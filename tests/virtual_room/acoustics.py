@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy.signal import firwin
 
 
 def synthetic_rir(seed: int, rate: int, *, rt60_s: float = 0.25, direct_to_reverb_db: float = 6.0,
@@ -146,8 +145,10 @@ class ThirdBand:
     delay_s = (_TAPS - 1) / 2 / 48000
 
     def __init__(self) -> None:
-        taps = firwin(self._TAPS, 7600, fs=48000).astype(np.float32)
-        self._taps = np.ascontiguousarray(taps[::-1])
+        # A Hamming-windowed sinc, symmetric, of unit gain at 0 Hz.
+        index = np.arange(self._TAPS) - (self._TAPS - 1) / 2
+        taps = np.sinc(2 * 7600 / 48000 * index) * np.hamming(self._TAPS)
+        self._taps = (taps / taps.sum()).astype(np.float32)
         self._tail = np.zeros(self._TAPS - 1, np.float32)
 
     def process(self, samples: np.ndarray) -> np.ndarray:
@@ -169,6 +170,14 @@ class Loop:
         index = (self._position + np.arange(count)) % self._samples.size
         self._position = (self._position + count) % self._samples.size
         return self._samples[index]
+
+
+def convolved(samples: np.ndarray, response: np.ndarray) -> np.ndarray:
+    """The whole convolution, by FFT."""
+    length = samples.size + response.size - 1
+    size = 1 << (length - 1).bit_length()
+    spectrum = np.fft.rfft(samples, size) * np.fft.rfft(response, size)
+    return np.fft.irfft(spectrum, size)[:length].astype(np.float32)
 
 
 def from_db(decibels: float) -> float:

@@ -19,12 +19,12 @@ RATE = 16000
 class HeardRecorder:
     """Keeps every chunk; `write` lays them out on the time base of the room's recordings."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, topic: str = 'stt/audio') -> None:
         self._chunks: list[tuple[float, np.ndarray]] = []
         self._sequence: int | None = None
         self.lost = 0
         'chunks that did not arrive, by their numbers'
-        node.create_subscription(AudioChunk, 'stt/audio', self._keep, qos.AUDIO)
+        node.create_subscription(AudioChunk, topic, self._keep, qos.AUDIO)
 
     def _keep(self, message: AudioChunk) -> None:
         if self._sequence is not None:

@@ -45,7 +45,6 @@ def _library() -> ctypes.CDLL:
                          ctypes.POINTER(ctypes.c_int)]
     library.pa_simple_get_latency.restype = ctypes.c_uint64
     library.pa_simple_get_latency.argtypes = [ctypes.c_void_p, ctypes.POINTER(ctypes.c_int)]
-    library.pa_simple_flush.argtypes = [ctypes.c_void_p, ctypes.POINTER(ctypes.c_int)]
     library.pa_simple_free.argtypes = [ctypes.c_void_p]
     library.pa_simple_free.restype = None
     library.pa_strerror = ctypes.CDLL('libpulse.so.0').pa_strerror
@@ -90,10 +89,6 @@ class Recorder(_Stream):
         self._block = np.zeros(block, np.float32)
         super().__init__(_RECORD, device, rate,
                          _Attributes(_ANY, _ANY, _ANY, _ANY, block * 4))
-
-    def flush(self) -> None:
-        """Forget what has been recorded and not been read."""
-        self._lib.pa_simple_flush(self._handle, ctypes.byref(self._error))
 
     def read(self) -> np.ndarray:
         self._transfer(self._lib.pa_simple_read, self._block)

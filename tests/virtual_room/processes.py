@@ -28,7 +28,7 @@ def be_hardware() -> None:
     """For ``preexec_fn``: as `die_with_parent`, out of reach of Ctrl-C, with `try_priority`."""
     die_with_parent()
     os.setsid()
-    try_priority(-11)
+    try_priority()
 
 
 def stop_process(process: subprocess.Popen, timeout_s: float) -> int:
@@ -42,10 +42,22 @@ def stop_process(process: subprocess.Popen, timeout_s: float) -> int:
     return process.wait(5.0)
 
 
-def try_priority(nice: int) -> bool:
-    """Ask for ``nice`` (sound hardware does not queue for the processor); False where it is not
-    permitted.
+def try_priority(pid: int = 0) -> bool:
+    """Let all threads of a process run before ordinary programs, as sound hardware does.
+
+    The scheduler's real-time class where the system permits it, else a better nice value (of
+    the calling process only); False where neither is.
     """
+    threads = [int(path.name) for path in Path(f'/proc/{pid}/task').iterdir()] if pid else [0]
+    try:
+        for thread in threads:
+            os.sched_setscheduler(thread, os.SCHED_RR, os.sched_param(5))
+    except OSError:
+        return pid == 0 and _try_nice(-11)
+    return True
+
+
+def _try_nice(nice: int) -> bool:
     try:
         os.setpriority(os.PRIO_PROCESS, 0, nice)
         # With autogroups the scheduler weighs whole sessions: this one's weight.

@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 import time
 
-from virtual_room.processes import be_hardware, stop_process
+from virtual_room.processes import be_hardware, stop_process, try_priority
 
 SPEAKER = 'va_speaker'
 MICROPHONE = 'va_mic'
@@ -92,8 +92,8 @@ class PulseServer:
                     '--use-pid-file=no',
                     '--exit-idle-time=-1',
                     '--disable-shm=yes',
-                    '--high-priority=no',
-                    '--realtime=no',
+                    '--high-priority=yes',
+                    '--realtime=yes',
                     '--log-target=stderr',
                     '--log-level=notice',
                 ],
@@ -105,6 +105,7 @@ class PulseServer:
             )
         try:
             self._wait_until_up(time.monotonic() + 10.0)
+            try_priority(self._process.pid)
         except RoomError:
             self.stop()
             raise

@@ -22,12 +22,11 @@ from typing import IO
 import wave
 
 import numpy as np
-from scipy.signal import fftconvolve
 import soundfile
-import soxr
 
 from virtual_room.acoustics import (
     BlockConvolver,
+    convolved,
     DriftingDelay,
     from_db,
     Loop,
@@ -74,7 +73,10 @@ def read_wav(path: str) -> np.ndarray:
     """Mono float32 at 16 kHz, whatever the file has."""
     samples, rate = soundfile.read(path, dtype='float32', always_2d=True)
     mono = samples.mean(axis=1)
-    return mono if rate == RATE else soxr.resample(mono, rate, RATE).astype(np.float32)
+    if rate == RATE:
+        return mono
+    import soxr
+    return soxr.resample(mono, rate, RATE).astype(np.float32)
 
 
 class Voice:
@@ -88,7 +90,7 @@ class Voice:
         start, end = voiced_span(dry, RATE)
         self.identity = identity
         self.voiced = (start + direct, end + direct)
-        self.wet = fftconvolve(dry, response).astype(np.float32)
+        self.wet = convolved(dry, response)
         self.position = 0
 
     def take(self, count: int) -> np.ndarray:
@@ -220,15 +222,22 @@ class Room:
             speaker.close()
 
     def _settle(self, speaker: Recorder, microphone: Player) -> None:
-        """Run empty for 1.5 s: a null sink without clients has rendered up to 2 s ahead, which
-        must be gone.
+        """Run empty until both ends are in step.
+
+        A null sink without clients has rendered up to 2 s ahead: that is read away first.
         """
-        for k in range(75):
-            if k < 25:
-                speaker.flush()
+        paced, last_s = 0, time.monotonic()
+        for _ in range(1000):
             speaker.read()
-            microphone.write(np.zeros(BLOCK, np.float32))
-            if k >= 25:
+            now_s = time.monotonic()
+            paced = paced + 1 if 0.5 < (now_s - last_s) * RATE / BLOCK < 2.0 else 0
+            last_s = now_s
+            if paced == 10:
+                break
+        for k in range(40):
+            speaker.read()
+            microphone.write(self._silence)
+            if k >= 15:
                 self._loop_s.append(self._loop_latency(microphone))
 
     @staticmethod
@@ -257,7 +266,7 @@ class Room:
                 mic_wav.append(heard, self._time.position(count + round(loop * RATE)))
                 self._hand_over(heard, speaker, microphone)
                 count += BLOCK
-                if count == RATE:
+                if count == RATE // 2:
                     self._time.fix_origin()
                     self.send(
                         event='ready',
