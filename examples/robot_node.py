@@ -37,8 +37,12 @@ class Robot(Node):
         return self._run('tts/speak', Speak.Goal(text=text)).heard
 
     def listen(self) -> str:
-        """Hear one utterance."""
-        return self._run('stt/listen', Listen.Goal()).text
+        """Hear one utterance; empty when nobody spoke."""
+        try:
+            return self._run('stt/listen', Listen.Goal()).text
+        except RuntimeError as error:
+            self.get_logger().info(str(error))
+            return ''
 
     def ask(self, question: str) -> str:
         """Ask the language model; the answer arrives piece by piece as feedback."""

@@ -212,3 +212,10 @@ def test_modelfile_of_the_setting(tmp_path):
     path.write_text('FROM mine')
     assert load_modelfile(str(path)).base == 'mine'
     assert load_modelfile('').system
+
+
+def test_the_modelfile_begins_a_conversation_without_a_system_message():
+    prefix = (ChatMessage('system', 'You are Jarvis.'),)
+    assert to_request([USER], 0, -1.0, 120, prefix).messages == (*prefix, USER)
+    own = ChatMessage('system', 'You are a parrot.')
+    assert to_request([own, USER], 0, -1.0, 120, prefix).messages == (own, USER)

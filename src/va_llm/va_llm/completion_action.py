@@ -76,7 +76,8 @@ class CompletionAction:
         self._node.require_active()
         request = to_request(
             [ChatMessage(m.role, m.content) for m in goal.request.messages],
-            goal.request.max_tokens, goal.request.temperature, self._node.setting('max_tokens'))
+            goal.request.max_tokens, goal.request.temperature, self._node.setting('max_tokens'),
+            self._runner.prefix)
         if not self._places.acquire(blocking=False):
             message = f'{_MAX_GOALS} completions run already'
             raise AssistantError(ErrorCode.BUSY, message)

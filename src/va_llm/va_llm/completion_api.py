@@ -17,7 +17,7 @@ _TEMPERATURES: Final = (0.0, 2.0)
 
 
 def to_request(messages: Sequence[ChatMessage], max_tokens: int, temperature: float,
-               default_tokens: int) -> ChatRequest:
+               default_tokens: int, prefix: Sequence[ChatMessage] = ()) -> ChatRequest:
     """Check a goal and make the request of it.
 
     Args:
@@ -25,6 +25,8 @@ def to_request(messages: Sequence[ChatMessage], max_tokens: int, temperature: fl
         max_tokens: 0 for ``default_tokens``.
         temperature: 0 to 2; below 0: the Modelfile's.
         default_tokens: the node's longest answer.
+        prefix: the Modelfile's SYSTEM and MESSAGE lines; they go before a conversation that has
+            no system message of its own, as Ollama does it.
 
     Raises:
         AssistantError: INVALID_ARGUMENT, naming the field, its value and what was expected.
@@ -42,8 +44,9 @@ def to_request(messages: Sequence[ChatMessage], max_tokens: int, temperature: fl
         raise _refused('max_tokens', str(max_tokens), f"0 (the node's) to {MAX_TOKENS}")
     if math.isnan(temperature) or temperature > _TEMPERATURES[1]:
         raise _refused('temperature', f'{temperature:g}', "at most 2, or below 0 for the node's")
-    return ChatRequest(
-        tuple(messages), max_tokens or default_tokens, temperature if temperature >= 0 else None)
+    begin = () if any(message.role == 'system' for message in messages) else tuple(prefix)
+    return ChatRequest((*begin, *messages), max_tokens or default_tokens,
+                       temperature if temperature >= 0 else None)
 
 
 def _check_message(index: int, message: ChatMessage) -> None:

@@ -48,7 +48,7 @@ class TurnRunner:
                  max_tokens: Callable[[], int], clock: Callable[[], float]) -> None:
         self.engine = engine
         self.history = history
-        self._prefix = prefix
+        self.prefix = prefix
         self._deadlines = deadlines
         self._publish = publish
         self._max_tokens = max_tokens
@@ -111,7 +111,7 @@ class TurnRunner:
 
     def probe(self) -> Future[Completion]:
         """Generate one token of an ordinary conversation: proves the engine, warms its cache."""
-        messages = (*self._prefix, ChatMessage('user', 'Hello!'))
+        messages = (*self.prefix, ChatMessage('user', 'Hello!'))
         return self.complete(ChatRequest(messages, max_tokens=1), lambda text: None, CancelToken())
 
     @property
@@ -170,7 +170,7 @@ class TurnRunner:
 
     def _run_turn(self, job: _Job, key: TurnKey, text: str) -> Completion:
         writer = ReplyWriter(key, self._publish, self._clock)
-        messages = self._prefix + self.history.begin(key.dialog_id, key.turn, text)
+        messages = self.prefix + self.history.begin(key.dialog_id, key.turn, text)
         try:
             completion = self._generate(ChatRequest(messages, self._max_tokens()), writer.write,
                                         job)
