@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-import os
 import threading
 import time
 from typing import Any
@@ -37,22 +36,14 @@ class FakeClock:
 
 @contextmanager
 def ros_context() -> Iterator[Context]:
-    """A rclpy context for one test, shut down at its end; nodes take it as ``context=``.
-
-    In a DDS domain of this process, so that a graph running on this host is not heard.
-    """
+    """A rclpy context for one test, shut down at its end; nodes take it as ``context=``."""
     local_only.apply()
     context = Context()
-    rclpy.init(context=context, domain_id=_own_domain())
+    rclpy.init(context=context)
     try:
         yield context
     finally:
         context.try_shutdown()
-
-
-def _own_domain() -> int:
-    """``ROS_DOMAIN_ID``, else one of 60 to 99: above 101 its ports may be taken by others."""
-    return int(os.environ.get('ROS_DOMAIN_ID') or 60 + os.getpid() % 40)
 
 
 @contextmanager
