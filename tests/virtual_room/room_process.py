@@ -255,7 +255,8 @@ class Room:
         out = Path(self.settings.out)
         speaker_wav, mic_wav = Recording(out / 'speaker.wav'), Recording(out / 'mic.wav')
         mic_wav.append(np.zeros(round(loop * RATE), np.float32))
-        count, busy = 0, time.process_time()
+        count, busy, slip = 0, time.process_time(), 0.0
+        first_loop = loop
         try:
             while not self.stop.is_set():
                 played = third.process(speaker.read())
@@ -276,6 +277,7 @@ class Room:
                     )
                 if count % (25 * BLOCK) == 0:
                     loop = float(np.median(self._loop_s))
+                    slip = max(slip, abs(loop - first_loop))
                     self.send(event='status', time_s=self._time.t0_s + count / RATE, loop_s=loop,
                               lost=self._lost, speaker_dbfs=round(rms_dbfs(played), 1),
                               mic_dbfs=round(rms_dbfs(heard), 1))
@@ -283,7 +285,7 @@ class Room:
             speaker_wav.close()
             mic_wav.close()
             self.send(event='end', t0_s=self._time.origin_s, samples=count, lost=self._lost,
-                      wander_ms=self._time.wander_ms,
+                      wander_ms=self._time.wander_ms, slip_ms=1e3 * slip,
                       cpu=(time.process_time() - busy) / max(count / RATE, 1e-3))
 
     def _hand_over(self, heard: np.ndarray, speaker: Recorder, microphone: Player) -> None:

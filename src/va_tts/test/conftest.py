@@ -92,6 +92,10 @@ class Recorder:
                 self._blocks.append((time.time(), block))
 
     def clear(self) -> None:
+        """Forget all once the sink is quiet: it may still hold the end of an earlier sound."""
+        wait_for(lambda: len(self.sound()) > RATE // 2
+                 and not np.any(np.abs(self.sound()[-RATE // 2:].astype(np.int32)) > 200),
+                 10.0, 'half a second of silence')
         with self._lock:
             self._blocks = []
 
