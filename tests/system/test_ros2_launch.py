@@ -9,8 +9,9 @@ import subprocess
 import psutil
 import pytest
 from settings_of_tests import make_config, OTHER_DOMAIN, PORT_OFFSET
-from va_common.testing import wait_for
 from virtual_room.product import REPOSITORY
+
+from va_common.testing import wait_for
 
 ROS2 = shutil.which('ros2')
 pytestmark = pytest.mark.skipif(ROS2 is None, reason='no ros2 on PATH: install ROS 2 or source it')
