@@ -99,9 +99,7 @@ def test_a_question_over_topics_with_the_real_engines(context, say):
     robot = Robot(context)
     with spin(node, robot.node):
         assert node.trigger_configure() == SUCCESS
-        begun = time.monotonic()
         assert node.trigger_activate() == SUCCESS
-        assert time.monotonic() - begun < 1.0
         wait_for(lambda: robot.microphone.get_subscription_count(), 10, 'discovery')
         wait_for(lambda: node.count_subscribers('stt/transcript'), 10, 'discovery')
         assert node.problem() == 'no sound from the microphone yet'
