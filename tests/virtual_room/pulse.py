@@ -74,20 +74,27 @@ class PulseServer:
         return self._process.pid
 
     def start(self) -> None:
+        self.directory = _short_temporary_directory()
+        self._write_files(self.directory)
+        try:
+            self._launch(self.directory)
+        except RoomError:
+            self.stop()
+            raise
+
+    def _launch(self, directory: Path) -> None:
         program = shutil.which('pulseaudio')
         if program is None:
             raise RoomError('the virtual room needs PulseAudio; install it with: '
                             'sudo apt-get install pulseaudio libasound2-plugins')
-        self.directory = _short_temporary_directory()
-        self._write_files(self.directory)
-        log = (self.directory / 'pulseaudio.log').open('wb')
+        log = (directory / 'pulseaudio.log').open('ab')
         with log:
             self._process = subprocess.Popen(
                 [
                     program,
                     '-n',
                     '-F',
-                    str(self.directory / 'room.pa'),
+                    str(directory / 'room.pa'),
                     '--daemonize=no',
                     '--use-pid-file=no',
                     '--exit-idle-time=-1',
@@ -134,6 +141,39 @@ class PulseServer:
         if self._process is not None:
             self._process.kill()
             self._process.wait(5.0)
+
+    def restart(self) -> None:
+        """Start the server again after `kill`, at the same address."""
+        assert self.directory is not None
+        for name in ('native', 'pid'):
+            (self.directory / name).unlink(missing_ok=True)
+        self._launch(self.directory)
+
+    def unplug(self, device: str) -> None:
+        """Take `SPEAKER` or `MICROPHONE` away; whoever uses it loses its stream."""
+        for line in self._pactl('list', 'short', 'modules').splitlines():
+            number, name, argument = (line.split('\t') + ['', ''])[:3]
+            if name == 'module-null-sink' and f'sink_name={device}' in argument:
+                self._pactl('unload-module', number)
+
+    def plug(self, device: str) -> None:
+        """Bring a device back and make it the default again, as sound servers do."""
+        rate, shape = ((self.speaker_rate, ['channels=2']) if device == SPEAKER else
+                       (self.microphone_rate, ['channels=1', 'channel_map=mono']))
+        self._pactl('load-module', 'module-null-sink', f'sink_name={device}', f'rate={rate}',
+                    *shape, f'sink_properties=device.description={device}')
+        if device == SPEAKER:
+            self._pactl('set-default-sink', device)
+        else:
+            self._pactl('set-default-source', f'{device}.monitor')
+
+    def _pactl(self, *arguments: str) -> str:
+        environment = os.environ | self.environment() | {'LC_ALL': 'C'}
+        done = subprocess.run(['pactl', *arguments], env=environment, timeout=10.0,
+                              capture_output=True, text=True)
+        if done.returncode != 0:
+            raise RoomError(f'pactl {" ".join(arguments)}: {done.stderr.strip()}')
+        return done.stdout
 
     def _server_environment(self) -> dict[str, str]:
         keep = {

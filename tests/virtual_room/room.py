@@ -113,6 +113,17 @@ class VirtualRoom:
         )
         return said
 
+    def rejoin(self) -> None:
+        """After a device or the sound server was away: the air of the room anew.
+
+        The recordings begin again, and `t0_s` with them.
+        """
+        if self._process is not None:
+            self._end_process(self._process)
+        self._ready.clear()
+        self._broken, self.summary = '', {}
+        self._start()
+
     def close(self) -> None:
         """Finish the recordings and end everything; safe to call twice."""
         if self._process is not None:

@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: Apache-2.0
+"""kill -9, SIGSTOP and SIGABRT for each process of a running assistant."""
+from __future__ import annotations
+
+from collections.abc import Callable
+import os
+import signal
+import time
+
+import psutil
+
+from faults.dialog_judge import judge_dialog
+from faults.evidence import Evidence, Trouble
+from faults.reasons import look_for_reasons, when_noticed
+from faults.situations import call, end_dialog, reach, Situation
+from faults.world import World
+
+BREAK_S, RECOVER_S = 12.0, 60.0
+WORDS = {
+    signal.SIGKILL: ('SIGKILL',),
+    signal.SIGABRT: ('SIGABRT',),
+    signal.SIGSTOP: ('frozen', 'no answer', 'hung', 'stopped'),
+}
+"""What a reason must name, for each signal that breaks a process."""
+
+
+def struck(victim: str, number: signal.Signals, when: str) -> Callable[[World, Evidence], None]:
+    """A case: ``victim`` gets the signal in a situation and the product is to mend it."""
+
+    def play(world: World, evidence: Evidence) -> None:
+        situation = reach(world, when)
+        process = psutil.Process(world.pids()[victim])
+        mark = world.watch.mark()
+        evidence.strike()
+        os.kill(process.pid, number)
+        evidence.saw(f'{victim} in {world.watch.state()}')
+        wait_recovered(world, evidence, mark, lambda: not _lives(process))
+        evidence.noticed_s = when_noticed(world, evidence, victim, mark)
+        after(world, evidence, victim, number, when, situation, mark)
+
+    return play
+
+
+def wait_recovered(world: World, evidence: Evidence, mark: int, broken: Callable[[], bool],
+                   limit_s: float = RECOVER_S) -> None:
+    """Wait until the fault has had its effect and then until it hears. Raises Trouble."""
+    if not world.watch.until(broken, BREAK_S):
+        raise Trouble(f'after {BREAK_S:.0f} s the broken process had not been replaced')
+    if not world.watch.until(lambda: hears_or_ended(world), limit_s):
+        last = world.watch.last_state()
+        raise Trouble(f'it did not hear again within {limit_s:.0f} s: {last.name} {last.reason}')
+    if not world.require().running:
+        raise Trouble(f'it has ended: {world.require().product.last_lines(2)}')
+    evidence.recovered_s = time.time()
+
+
+def hears_or_ended(world: World) -> bool:
+    return not world.require().running or world.watch.hears(world.offset)
+
+
+def after(world: World, evidence: Evidence, victim: str, number: signal.Signals, when: str,
+          situation: Situation, mark: int) -> None:
+    """What must hold once it hears again."""
+    if when != 'idle':
+        judge_dialog(world, evidence, victim, when, situation, mark)
+    call(world)
+    look_for_reasons(world, evidence, mark, victim, WORDS[number])
+    end_dialog(world)
+
+
+def frozen_main(world: World, evidence: Evidence) -> None:
+    """main frozen: nobody else depends on it; it goes on when it may."""
+    main = world.pids()['main']
+    reach(world, 'idle')
+    evidence.strike()
+    os.kill(main, signal.SIGSTOP)
+    try:
+        world.watch.rest(3.0)
+        evidence.require(world.watch.hears(world.offset), 'it stopped hearing')
+        evidence.recovered_s = evidence.fault_s
+        call(world)
+        end_dialog(world)
+    finally:
+        os.kill(main, signal.SIGCONT)
+    evidence.require(world.require().running, 'main ended when it was let go on')
+
+
+def killed_main(number: signal.Signals, when: str) -> Callable[[World, Evidence], None]:
+    """A case: main dies; everything ends with it, and the next start works at once."""
+
+    def play(world: World, evidence: Evidence) -> None:
+        reach(world, when)
+        assistant = world.require()
+        assistant.census.take()
+        evidence.strike()
+        os.kill(world.pids()['main'], number)
+        evidence.require(world.watch.until(lambda: not assistant.running, 5.0), 'main lives on')
+        ended_s = time.monotonic()
+        evidence.left_over = assistant.left(timeout_s=10.0)
+        evidence.saw(f'nothing was left {time.monotonic() - ended_s:.1f} s later')
+        start_again(world, evidence)
+
+    return play
+
+
+def start_again(world: World, evidence: Evidence) -> None:
+    """A new start must work and hear; its time is told, but it is no recovery by itself."""
+    begun = time.monotonic()
+    world.start()
+    world.wait_ready()
+    world.config = 'plain'
+    evidence.saw(f'started anew in {time.monotonic() - begun:.1f} s')
+    call(world)
+    end_dialog(world)
+
+
+def too_often(victim: str) -> Callable[[World, Evidence], None]:
+    """A case: the victim is killed whenever it is back, until the product gives up."""
+
+    def play(world: World, evidence: Evidence) -> None:
+        reach(world, 'idle')
+        assistant = world.require()
+        mark = world.watch.mark()
+        evidence.strike()
+        deaths = 0
+        while assistant.running and deaths < 6:
+            deaths += 1
+            process = psutil.Process(world.pids()[victim])
+            process.kill()
+            world.watch.until(lambda process=process: not _lives(process), BREAK_S)
+            if not world.watch.until(lambda: hears_or_ended(world), RECOVER_S):
+                raise Trouble('it neither came back nor gave up')
+        evidence.saw(f'gave up after {deaths} deaths')
+        evidence.require(assistant.product.exit_code == 1,
+                         f'exit code {assistant.product.exit_code}, expected 1')
+        evidence.require(deaths == 4, f'gave up after {deaths} deaths in 60 s, expected 4')
+        evidence.left_over = assistant.left()
+        reason = next((r for r in world.watch.reasons(mark) if 'restarts' in r), '')
+        output = assistant.output()
+        evidence.told = {'state': reason, 'output': 'FATAL' if 'FATAL' in output else ''}
+        if victim != 'loader':
+            evidence.require(victim in reason, 'no reason on loader/state')
+        evidence.require('FATAL' in output, 'no FATAL in its output')
+
+    return play
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
