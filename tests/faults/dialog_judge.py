@@ -11,20 +11,18 @@ from virtual_room.observer import Seen
 from faults.evidence import Evidence
 from faults.records import read_dialog, read_records
 from faults.situations import Situation
-from faults.world import QUESTION, World
+from faults.world import World
 from va_interfaces.msg import PlaybackEvent, Transcript
 
 ANSWER_S, WINDOW_S = 60.0, 30.0
-KEPT = ('kwd', 'logger')
-"""Processes whose loss the speaker of the question need not notice."""
 
 
 def judge_dialog(world: World, evidence: Evidence, victim: str, when: str, situation: Situation,
                  mark: int) -> None:
     """What the user was asking, or was being told, when the victim was lost."""
     if victim != 'loader':
-        if when == 'listening' and victim not in ('stt',):
-            _ask_now(world, evidence, situation)
+        if when == 'listening' and victim != 'stt':
+            _require_heard(world, evidence, situation.dialog_id, mark)
         reaction = _reaction(world, situation.dialog_id, mark)
         if evidence.require(reaction, f'no answer and no apology within {ANSWER_S:.0f} s'):
             evidence.saw(str(reaction))
@@ -32,16 +30,13 @@ def judge_dialog(world: World, evidence: Evidence, victim: str, when: str, situa
     _judge_file(world, evidence, situation.dialog_id)
 
 
-def _ask_now(world: World, evidence: Evidence, situation: Situation) -> None:
-    """The turn was open when the process was lost: the question is still heard."""
-    mark = world.watch.mark()
-    _, end_s = world.user.say(QUESTION).times()
+def _require_heard(world: World, evidence: Evidence, dialog_id: str, mark: int) -> None:
+    """The turn was open when the process was lost: the question asked then is still heard."""
     heard = world.watch.wait(lambda e: e.topic == 'stt/transcript'
-                             and e.message.kind == Transcript.FINAL,
-                             end_s - time.time() + ANSWER_S, mark=mark)
-    text = heard is not None and heard.message.dialog_id == situation.dialog_id \
-        and heard.message.text
-    evidence.require(text, 'the question asked afterwards was not heard in the same dialog')
+                             and e.message.kind == Transcript.FINAL, ANSWER_S, mark=mark)
+    evidence.require(heard is not None and heard.message.dialog_id == dialog_id
+                     and heard.message.text,
+                     'the question asked just then was not heard in the same dialog')
 
 
 def _reaction(world: World, dialog_id: str, mark: int) -> str:

@@ -21,17 +21,15 @@ def is_free(port: int) -> bool:
         return probe.connect_ex(('127.0.0.1', port)) != 0
 
 
-def find_place(given_offset: int | None = None) -> int:
+def find_place(offset: int | None = None, domain: int | None = None) -> int:
     """Choose a port offset whose ports nobody uses, and a ROS domain; returns the offset.
 
-    The domain goes into the environment; one that is there already is kept.
+    The domain goes into the environment: an assistant of this machine's user is left alone.
     """
-    place = 0
-    if given_offset is None:
-        place = next((place for place in range(10) if all(
-            is_free(port + FIRST_OFFSET + STEP * place) for port in PORTS.values())), 0)
-    os.environ.setdefault('ROS_DOMAIN_ID', str(FIRST_DOMAIN + place))
-    return FIRST_OFFSET + STEP * place if given_offset is None else given_offset
+    place = next((place for place in range(10) if all(
+        is_free(port + FIRST_OFFSET + STEP * place) for port in PORTS.values())), 0)
+    os.environ['ROS_DOMAIN_ID'] = str(FIRST_DOMAIN + place if domain is None else domain)
+    return FIRST_OFFSET + STEP * place if offset is None else offset
 
 
 def make_config(folder: Path, offset: int, changes: dict[str, str]) -> Path:

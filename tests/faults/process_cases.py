@@ -13,9 +13,9 @@ from faults.dialog_judge import judge_dialog
 from faults.evidence import Evidence, Trouble
 from faults.reasons import look_for_reasons, when_noticed
 from faults.situations import call, end_dialog, reach, Situation
-from faults.world import World
+from faults.world import QUESTION, World
 
-BREAK_S, RECOVER_S = 12.0, 60.0
+BREAK_S, RECOVER_S = 30.0, 90.0
 WORDS = {
     signal.SIGKILL: ('SIGKILL',),
     signal.SIGABRT: ('SIGABRT',),
@@ -34,19 +34,21 @@ def struck(victim: str, number: signal.Signals, when: str) -> Callable[[World, E
         evidence.strike()
         os.kill(process.pid, number)
         evidence.saw(f'{victim} in {world.watch.state()}')
-        wait_recovered(world, evidence, mark, lambda: not _lives(process))
+        if when == 'listening' and victim not in ('stt', 'loader'):
+            world.user.say(QUESTION)  # the turn is open: the user goes on as if nothing had been
+        wait_recovered(world, evidence, lambda: not _lives(process), victim)
         evidence.noticed_s = when_noticed(world, evidence, victim, mark)
         after(world, evidence, victim, number, when, situation, mark)
 
     return play
 
 
-def wait_recovered(world: World, evidence: Evidence, mark: int, broken: Callable[[], bool],
+def wait_recovered(world: World, evidence: Evidence, broken: Callable[[], bool], victim: str,
                    limit_s: float = RECOVER_S) -> None:
     """Wait until the fault has had its effect and then until it hears. Raises Trouble."""
     if not world.watch.until(broken, BREAK_S):
         raise Trouble(f'after {BREAK_S:.0f} s the broken process had not been replaced')
-    if not world.watch.until(lambda: hears_or_ended(world), limit_s):
+    if not world.watch.until(lambda: hears_or_ended(world, victim), limit_s):
         last = world.watch.last_state()
         raise Trouble(f'it did not hear again within {limit_s:.0f} s: {last.name} {last.reason}')
     if not world.require().running:
@@ -54,8 +56,8 @@ def wait_recovered(world: World, evidence: Evidence, mark: int, broken: Callable
     evidence.recovered_s = time.time()
 
 
-def hears_or_ended(world: World) -> bool:
-    return not world.require().running or world.watch.hears(world.offset)
+def hears_or_ended(world: World, first: str = 'kwd') -> bool:
+    return not world.require().running or world.watch.hears(world.offset, first)
 
 
 def after(world: World, evidence: Evidence, victim: str, number: signal.Signals, when: str,

@@ -46,7 +46,7 @@ def choose(given: argparse.Namespace) -> list[Case]:
 
 def run(chosen: list[Case], given: argparse.Namespace) -> int:
     """Play them, write the report."""
-    offset = find_place(given.port_offset)
+    offset = find_place(given.port_offset, given.domain)
     from faults.runner import play_all
     from faults.world import World
 
@@ -98,6 +98,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('--out', type=Path, default=ROOT / 'out/faults/report.json',
                         metavar='FILE', help='where the report goes')
     parser.add_argument('--port-offset', type=int, metavar='N', help='else a free one is found')
+    parser.add_argument('--domain', type=int, metavar='N', help='ROS domain; else one of ours')
     parser.add_argument('--keep', action='store_true', help='keep the files of the assistants')
     return parser
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from virtual_room.observer import Observer, Seen
 
+from faults.places import is_free
 from va_common import qos
 from va_common.health import check, HealthState, PORTS
 from va_interfaces.msg import AudioChunk
@@ -35,7 +36,7 @@ class Watch(Observer):
         """Let so much time pass."""
         self.wait(lambda e: False, seconds, mark=self.mark())
 
-    def until(self, condition: Callable[[], bool], timeout_s: float, poll_s: float = 0.05) -> bool:
+    def until(self, condition: Callable[[], bool], timeout_s: float, poll_s: float = 0.1) -> bool:
         """Wait for a condition that no event tells of."""
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
@@ -60,11 +61,18 @@ class Watch(Observer):
         states = self.since(0, 'loader/state')
         return states[-1].message if states else None
 
-    def hears(self, offset: int) -> bool:
-        """Whether everything that it needs to hear, answer and remember is at work."""
+    def hears(self, offset: int, first: str = 'kwd') -> bool:
+        """Whether everything that it needs to hear, answer and remember is at work.
+
+        Asks the node ``first`` before the others, so that watching a restart costs it little.
+        """
         if self.state() in AWAY or time.time() - self.last_sound_s > SOUND_AGE_S:
             return False
-        return all(check(port + offset, CHECK_S) is HealthState.SERVING for port in PORTS.values())
+        ports = [port + offset for port in PORTS.values()]
+        if any(is_free(port) for port in ports):
+            return False
+        ordered = [PORTS[first] + offset, *ports]
+        return all(check(port, CHECK_S) is HealthState.SERVING for port in ordered)
 
     def reasons(self, mark: int) -> list[str]:
         """The reasons on loader/state since ``mark``."""
