@@ -65,7 +65,7 @@ def prepare(argv: Sequence[str]) -> Prepared:
     _raise(EXIT_FATAL, model_problems(config, profile.name))
     logs = log_folder(str(config.get('logger.log_dir')), options.namespace)
     _raise(EXIT_FATAL, log_folder_problems(logs))
-    return Prepared(options, config, profile, logs, _take_place(options, config))
+    return Prepared(options, config, profile, logs, _take_place(options, config, logs))
 
 
 def python_problems() -> list[str]:
@@ -110,7 +110,7 @@ def ports_of(config: Config) -> list[int]:
     return [port + offset for port in PORTS.values()]
 
 
-def _take_place(options: Options, config: Config) -> InstanceLock:
+def _take_place(options: Options, config: Config, logs: Path) -> InstanceLock:
     try:
         lock = InstanceLock(run_folder(options.namespace))
     except AssistantError as error:
@@ -121,7 +121,7 @@ def _take_place(options: Options, config: Config) -> InstanceLock:
     except AssistantError as error:
         lock.release()
         raise BootstrapError(EXIT_TAKEN, [error.message]) from error
-    lock.describe(ports=ports_of(config), config=str(config.path))
+    lock.describe(ports=ports_of(config), config=str(config.path), log_folder=str(logs))
     return lock
 
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 import sys
+import time
+from typing import TextIO
 
 from va_common.errors import AssistantError, ErrorCode
-from va_loader.instance import running_instance
+from va_loader.instance import last_instance, running_instance
 from va_loader.places import namespace_of, run_folder
+from va_loader.troubles import recent
 
 EXIT_FAILED = 1
 EXIT_NOT_RUNNING = 4
@@ -24,6 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if facts is None:
             where = f' in namespace {namespace}' if namespace else ''
             print(f'no assistant is running{where}: start one with ./va run', file=sys.stderr)
+            _print_troubles(last_instance(run_folder(namespace)), sys.stderr)
             return EXIT_NOT_RUNNING
         return _carry_out(given, namespace, facts)
     except AssistantError as error:
@@ -40,6 +45,7 @@ def _carry_out(given: argparse.Namespace, namespace: str, facts: dict[str, objec
     with CliClient(namespace) as client:
         if given.command == 'status':
             print(client.status(facts))
+            _print_troubles(facts, sys.stdout)
         elif given.command == 'say':
             print(client.say(' '.join(given.text)))
         elif given.command == 'ask':
@@ -52,6 +58,13 @@ def _carry_out(given: argparse.Namespace, namespace: str, facts: dict[str, objec
             client.stop()
             print('stopping')
     return 0
+
+
+def _print_troubles(facts: dict[str, object], where: TextIO) -> None:
+    """What went wrong in the last ten minutes."""
+    folder = facts.get('log_folder')
+    for line in recent(Path(str(folder)), time.time()) if folder else ():
+        print(f'trouble  {line}', file=where)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -68,6 +68,14 @@ def running_instance(folder: Path) -> dict[str, object] | None:
     return None
 
 
+def last_instance(folder: Path) -> dict[str, object]:
+    """What the assistant that runs, or ran last, wrote down; empty when none ever did."""
+    try:
+        return _facts((folder / LOCK).read_text(encoding='utf-8'))
+    except OSError:
+        return {}
+
+
 def require_free_ports(ports: Sequence[int], patience_s: float = 2.0) -> None:
     """Wait for the ports to be free: those of a killed assistant are let go of in a moment.
 
