@@ -3,14 +3,18 @@
 
 import os
 from pathlib import Path
+import random
 import signal
+import socket
 import subprocess
 import sys
 import time
 
+import psutil
 import pytest
 
 from va_common import qos
+from va_common.health import PORTS
 from va_common.testing import ros_context, spin, wait_for
 from va_interfaces.msg import AssistantState
 from va_interfaces.srv import GetPids, StopAssistant, TriggerWake
@@ -24,7 +28,7 @@ BOOT_S = 90.0
 INI = """
 [system]
 profile=cpu
-port_offset=540
+port_offset={offset}
 [loader]
 parallel_phase_timeout_ms=30000
 restart_backoff_ms={backoff}
@@ -33,6 +37,15 @@ health_interval_ms=500
 [logger]
 log_dir={folder}/log
 """
+
+
+def _free_offset():
+    """An offset whose health ports nobody uses: two clones may be tested at once."""
+    def free(port):
+        with socket.socket() as probe:
+            return probe.connect_ex(('127.0.0.1', port)) != 0
+    return next(offset for offset in random.sample(range(2600, 3600, 20), 50)
+                if all(free(port + offset) for port in PORTS.values()))
 
 
 class Assistant:
@@ -50,7 +63,8 @@ class Assistant:
 
     def configure(self, backoff='100,200,300', limit=3):
         (self.folder / 'assistant.ini').write_text(
-            INI.format(folder=self.folder, backoff=backoff, limit=limit))
+            INI.format(
+                folder=self.folder, backoff=backoff, limit=limit, offset=_free_offset()))
 
     def _make_packages(self):
         for name in NAMES:
@@ -85,8 +99,12 @@ class Assistant:
         (self.folder / f'{node}.{what}').unlink()
 
     def wait_state(self, *names, timeout_s=BOOT_S, since=0):
-        return wait_for(lambda: next((s for s in self.states[since:] if s.name in names), None),
-                        timeout_s, f'{names}; {self.text()[-2000:]}')
+        try:
+            return wait_for(
+                lambda: next((s for s in self.states[since:] if s.name in names), None),
+                timeout_s, str(names))
+        except AssertionError as error:
+            raise AssertionError(f'{error}; {self.text()[-2000:]}') from None
 
     def text(self):
         return (self.folder / 'output').read_text()
@@ -100,6 +118,10 @@ class Assistant:
     def pids(self):
         answer = self.ask(GetPids, 'get_pids')
         return dict(zip(answer.names, answer.pids, strict=True))
+
+    def fork_server(self):
+        processes = psutil.Process(self.process.pid).children()
+        return next(p.pid for p in processes if 'va_loader.forker' in p.cmdline())
 
     def stop(self, number=signal.SIGINT):
         """Stop it; returns exit code and seconds."""
@@ -165,10 +187,35 @@ def test_a_whole_life(assistant):
     assert not any(lives(pid) for pid in before.values())
     assert 'killed by SIGKILL' in (assistant.folder / 'log' / 'fatal.log').read_text()
 
-    last = assistant.pids()
+    seen, before = len(assistant.states), assistant.pids()
+    os.kill(assistant.fork_server(), signal.SIGKILL)
+    assistant.wait_state('idle', since=seen)
+    assert not any(lives(pid) for pid in before.values())
+    assert 'the fork server: killed by SIGKILL' in (
+        assistant.folder / 'log' / 'fatal.log').read_text()
+
+    last = [*assistant.pids().values(), assistant.fork_server()]
     code, _ = assistant.stop()
     assert code == 0
-    assert not any(lives(pid) for pid in last.values())
+    assert not any(map(lives, last))
+
+
+def test_nothing_is_left_when_main_is_killed(assistant):
+    assistant.start().wait_state('idle')
+    pids = [*assistant.pids().values(), assistant.fork_server()]
+    assistant.process.kill()
+    wait_for(lambda: not any(map(lives, pids)), 30.0, 'all are gone')
+    assert assistant.states[-1].name == 'stopping'
+
+
+def test_processes_are_started_without_a_fork_server_when_there_can_be_none(assistant):
+    (assistant.folder / 'packages' / 'sitecustomize.py').write_text(
+        "import sys\nif 'va_loader.forker' in sys.orig_argv: raise SystemExit('not today')\n")
+    assistant.start().wait_state('idle')
+    assert 'processes are started without it' in assistant.text()
+    pids = assistant.pids()
+    assistant.process.kill()
+    wait_for(lambda: not any(map(lives, pids.values())), 30.0, 'all are gone')
 
 
 def test_a_phase_that_fails_is_tried_again_then_fatal(assistant):

@@ -221,7 +221,7 @@ class Guarded:
             lambda reason, tail: self.written.append((reason, list(tail))),
             RestartBudget(budget, 60.0), FakeClock())
 
-    def start(self):
+    async def start(self):
         self.log.append('start')
         return FakeLoader(self.codes.pop(0), self.log)
 
@@ -285,6 +285,18 @@ def test_a_signal_stops_the_loader_in_order(run):
     assert result == 0
     assert 'interrupt' in rig.log
     assert rig.log[-1] == 'clear'
+
+
+def test_a_stop_before_there_is_a_loader_is_a_clean_end(run):
+    async def live():
+        rig = Guarded()
+        rig.guard = FatalGuard(
+            asyncio.Event().wait, rig.never, rig.clear, rig.written.append,
+            RestartBudget(3, 60.0), FakeClock())
+        asyncio.get_running_loop().call_later(1.0, rig.guard.stop)
+        return await asyncio.wait_for(rig.guard.run(), 5), rig
+    result, rig = run(live())
+    assert (result, rig.log) == (0, ['clear'])
 
 
 def test_an_impatient_second_signal_is_the_quick_one_and_an_echo_is_not():

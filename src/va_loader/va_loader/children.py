@@ -10,14 +10,16 @@ import secrets
 import sys
 
 from va_common.config_loader import Config
+from va_loader.fork_client import ForkClient
+from va_loader.fork_protocol import ForkError
 from va_loader.node_specs import SPECS
 from va_loader.options import Options
-from va_loader.params import node_command, write_parameter_file
+from va_loader.params import ros_arguments, write_parameter_file
 from va_loader.places import run_folder
 from va_loader.proc_supervisor import ChildProcess, spawn
 
-EARLY = ('logger', 'tts', 'llm')
-"""Started before the loader's own imports, so that theirs run at the same time."""
+EARLY = tuple(SPECS)
+"""Started before the loader's own part in ROS, so that all imports are done in time."""
 
 # A line that the node's own log has carried to the application log already.
 _LOGGED = re.compile(r'\[(DEBUG|INFO|WARN|ERROR|FATAL)\] \[')
@@ -29,18 +31,21 @@ class Children:
     Args:
         options: the command line.
         config: the configuration.
+        forks: the fork server; None: each process is executed.
 
     Raises:
         AssistantError: the run folder cannot be used.
         OSError: a parameter file cannot be written.
     """
 
-    def __init__(self, options: Options, config: Config) -> None:
+    def __init__(self, options: Options, config: Config,
+                 forks: ForkClient | None = None) -> None:
         folder = run_folder(options.namespace)
         self.parameter_files = {
             name: write_parameter_file(folder, name, config, options.namespace)
             for name in (*SPECS, 'loader')}
         self._options = options
+        self._forks = forks
         self._environ = environment(config)
         self._early: dict[str, ChildProcess] = {}
         self._keep: Callable[[str, str], None] = _drop
@@ -66,8 +71,16 @@ class Children:
         self._early.clear()
 
     def _start(self, name: str) -> ChildProcess:
-        command = node_command(
-            SPECS[name].module, self.parameter_files[name], self._options)
+        module = SPECS[name].module
+        arguments = ros_arguments(self.parameter_files[name], self._options)
+        if self._forks is not None:
+            try:
+                return self._forks.start(
+                    name, module, arguments, self._environ, self._pass_on)
+            except ForkError as error:
+                # Slower, and everything works.
+                self._pass_on(name, f'started without the fork server: {error}')
+        command = [sys.executable, '-m', module, *arguments]
         return spawn(name, command, self._pass_on, self._environ)
 
     def _pass_on(self, name: str, line: str) -> None:

@@ -65,7 +65,7 @@ class FatalGuard:
         clock: steady seconds.
     """
 
-    def __init__(self, start: Callable[[], LoaderProcess],
+    def __init__(self, start: Callable[[], Awaitable[LoaderProcess]],
                  hung: Callable[[LoaderProcess], Awaitable[str]],
                  stop_orphans: Callable[[], Awaitable[None]],
                  last_resort: Callable[[str, Iterable[str]], None],
@@ -90,7 +90,10 @@ class FatalGuard:
     async def run(self) -> int:
         """Until the loader ends on purpose or cannot be kept alive; the exit code of main."""
         while True:
-            loader = self._start()
+            loader = await self._started()
+            if loader is None:
+                await self._stop_orphans()
+                return EXIT_CLEAN
             reason = await self._end_of(loader)
             if self._stopping.is_set():
                 return await self._stop_loader(loader)
@@ -102,6 +105,18 @@ class FatalGuard:
             if not self._budget.use(self._clock()):
                 self._last_resort('the loader died too often, giving up', ())
                 return EXIT_FATAL
+
+    async def _started(self) -> LoaderProcess | None:
+        """A loader; None: a stop was asked for before there was one."""
+        start = asyncio.ensure_future(self._start())
+        asked = asyncio.ensure_future(self._stopping.wait())
+        try:
+            await asyncio.wait((start, asked), return_when=asyncio.FIRST_COMPLETED)
+            return start.result() if start.done() else None
+        finally:
+            for wait in (start, asked):
+                wait.cancel()
+            await asyncio.gather(start, asked, return_exceptions=True)
 
     async def _end_of(self, loader: LoaderProcess) -> str:
         """Wait until the loader has ended, hangs, or is to be stopped."""
@@ -172,11 +187,16 @@ class LastResortLog:
             self._say(f'[main] {self._path} could not be written: {error}')
 
 
-async def stop_orphans(timeout_s: float = ORPHAN_TIMEOUT_S) -> None:
-    """End all descendants of this process, which must be their subreaper; reap them."""
+async def stop_orphans(timeout_s: float = ORPHAN_TIMEOUT_S, spared: int = 0) -> None:
+    """End all descendants of this process, which must be their subreaper; reap them.
+
+    Args:
+        timeout_s: for them to end by SIGTERM; then SIGKILL.
+        spared: process id of one that goes on, but for its own descendants.
+    """
     deadline = time.monotonic() + timeout_s
     number = signal.SIGTERM
-    while orphans := procfs.descendants(os.getpid()):
+    while orphans := [pid for pid in procfs.descendants(os.getpid()) if pid != spared]:
         for pid in orphans:
             with suppress(ProcessLookupError):
                 os.kill(pid, number)

@@ -21,6 +21,8 @@ from va_common.profile import Profile, resolve
 from va_loader.children import Children, print_line
 from va_loader.control import Control, Request
 from va_loader.exit_codes import EXIT_CONFIGURATION, EXIT_CRASHED, EXIT_FATAL, EXIT_TAKEN
+from va_loader.fork_client import inherited_client
+from va_loader.fork_protocol import CLIENT_VARIABLE
 from va_loader.health_watcher import CHECK_TIMEOUT_S, HealthWatcher
 from va_loader.node_specs import plan, SPECS
 from va_loader.options import Options, parse
@@ -64,7 +66,7 @@ class Loader:
         # First of all: a signal during the slow imports below is kept by the loop until then.
         for number in (signal.SIGINT, signal.SIGTERM):
             self._loop.add_signal_handler(number, self._ask_quietly, Request.SHUTDOWN)
-        self._children = Children(self._options, self._config)
+        self._children = Children(self._options, self._config, inherited_client())
         self._children.start_early()
         self._build()
         self._control = Control(self._make_session, self._on_fatal, self._on_stopped)
@@ -270,7 +272,9 @@ def _die(part: str) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the loader; 0 after a shutdown, 1 after a fatal failure, 2 configuration, 3 taken."""
-    process.die_with_parent(signal.SIGTERM)
+    # A fork server passes on that main has ended; when it dies itself, main starts all anew.
+    forked = CLIENT_VARIABLE in os.environ
+    process.die_with_parent(signal.SIGKILL if forked else signal.SIGTERM)
     try:
         options = parse('loader', sys.argv[1:] if argv is None else argv)
         config = options.read()

@@ -14,12 +14,15 @@ from va_common.retry_backoff import RestartBudget
 from va_loader.bootstrap import BootstrapError, prepare, Prepared
 from va_loader.children import environment, print_line
 from va_loader.fatal_guard import FatalGuard, LastResortLog, LoaderProcess, stop_orphans
+from va_loader.fork_protocol import ForkError
+from va_loader.fork_server import ForkServer
 from va_loader.health_watcher import CHECK_TIMEOUT_S, HealthWatcher
 from va_loader.proc_supervisor import ChildProcess, spawn
 from va_loader.procfs import is_frozen, sample
 from va_loader.shm_sweep import sweep
 from va_loader.signal_handler import SignalHandler
 
+LOADER = 'va_loader.loader'
 START_TIMEOUT_S = 30.0
 """For the loader's health port to answer for the first time."""
 STALE_SHM_S = 10.0
@@ -41,27 +44,46 @@ class Main:
         self._budget = RestartBudget(int(str(config.get('loader.restart_limit'))), 60.0)
         # Once: a restarted loader belongs to the same run.
         self._environ = environment(config)
+        self._forker = ForkServer(self._environ, _print_line_of)
         self._checks = ThreadPoolExecutor(1, thread_name_prefix='check')
 
     async def run(self) -> int:
         """Until the loader ends on purpose; the exit code."""
         process.adopt_orphans()
-        last_resort = LastResortLog(self._prepared.log_folder, print_line)
-        guard = FatalGuard(
-            self._start, self._hung, self._clear_up, last_resort.write, self._budget)
+        self._last_resort = LastResortLog(self._prepared.log_folder, print_line)
+        guard = FatalGuard(self._start, self._hung, self._clear_up, self._last_resort.write,
+                           self._budget)
         SignalHandler(guard.stop, guard.kill).install(asyncio.get_running_loop())
         try:
             return await guard.run()
         finally:
+            await self._forker.end()
             self._checks.shutdown(wait=False, cancel_futures=True)
 
-    def _start(self) -> ChildProcess:
-        command = [sys.executable, '-m', 'va_loader.loader', *self._prepared.options.arguments()]
-        return spawn('loader', command, lambda name, line: print_line(line),
-                     self._environ)
+    async def _start(self) -> ChildProcess:
+        arguments = self._prepared.options.arguments()
+        try:
+            return await self._forker.start('loader', LOADER, arguments, self._environ)
+        except ForkError as error:
+            # Slower, and everything works.
+            print_line(f'[main] {error}: processes are started without it')
+        command = [sys.executable, '-m', LOADER, *arguments]
+        return spawn('loader', command, _print_line_of, self._environ)
 
     async def _hung(self, loader: LoaderProcess) -> str:
-        """Return, with the reason, when the loader no longer answers; NOT_SERVING is an answer."""
+        """Return, with the reason, when loader or fork server no longer answers."""
+        waits = [asyncio.ensure_future(wait) for wait in (
+            self._loader_hung(loader), self._forker.hung(self._interval_s))]
+        try:
+            done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            return done.pop().result()
+        finally:
+            for wait in waits:
+                wait.cancel()
+            await asyncio.gather(*waits, return_exceptions=True)
+
+    async def _loader_hung(self, loader: LoaderProcess) -> str:
+        """The same of the loader alone; NOT_SERVING is an answer."""
         assert isinstance(loader, ChildProcess)
         watcher = HealthWatcher(
             self._answers, lambda: sample(loader.pid), lambda: is_frozen(loader.pid),
@@ -78,8 +100,14 @@ class Main:
         return HealthState.SERVING if state is HealthState.NOT_SERVING else state
 
     async def _clear_up(self) -> None:
-        await stop_orphans()
+        await self._forker.settle(self._last_resort.write)
+        await stop_orphans(spared=self._forker.pid)
         sweep(min_age_s=0.0)
+
+
+def _print_line_of(name: str, line: str) -> None:
+    """Lines of the loader are as they should be; its fork server says only what went wrong."""
+    print_line(line)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-import sys
 
 from va_common.config_loader import Config
 from va_common.settings import SettingValue
@@ -64,8 +63,3 @@ def ros_arguments(parameter_file: Path, options: Options) -> list[str]:
     if options.params_file is not None:
         arguments += ['--params-file', str(options.params_file)]
     return [*arguments, '-r', f'__ns:={options.namespace or "/"}']
-
-
-def node_command(module: str, parameter_file: Path, options: Options) -> list[str]:
-    """The command line of a managed node."""
-    return [sys.executable, '-m', module, *ros_arguments(parameter_file, options)]

@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import threading
+from typing import BinaryIO, Protocol
 
 from va_common.process import PARENT_VARIABLE
 from va_loader.procfs import Sample, sample
@@ -32,13 +33,49 @@ def end_reason(code: int) -> str:
         return f'killed by signal {-code}'
 
 
-class ChildProcess:
-    """One running or ended child; made by :func:`spawn`."""
+class Started(Protocol):
+    """A process that was just started, in a session of its own."""
 
-    def __init__(self, name: str, popen: subprocess.Popen[bytes],
-                 on_line: Callable[[str, str], None]) -> None:
-        self.name = name
+    @property
+    def pid(self) -> int:
+        """Process id, also of its group and session."""
+
+    @property
+    def output(self) -> BinaryIO:
+        """The read end of its stdout and stderr."""
+
+    def wait(self) -> int:
+        """Wait for the end; the code as of :attr:`subprocess.Popen.returncode`. Called once."""
+
+
+class ExecutedProcess:
+    """A program that this process started itself; see :class:`Started`."""
+
+    def __init__(self, popen: subprocess.Popen[bytes]) -> None:
+        assert popen.stdout is not None
         self._popen = popen
+        self.output: BinaryIO = popen.stdout  # type: ignore[assignment]
+
+    @property
+    def pid(self) -> int:
+        """Process id, also of its group and session."""
+        return self._popen.pid
+
+    def wait(self) -> int:
+        """Wait for the end and reap it."""
+        return self._popen.wait()
+
+
+class ChildProcess:
+    """One running or ended child.
+
+    Made by :func:`spawn` or :meth:`va_loader.fork_client.ForkClient.start`.
+    """
+
+    def __init__(self, name: str, started: Started, on_line: Callable[[str, str], None]) -> None:
+        self.name = name
+        self._started = started
+        self._code: int | None = None
         self._on_line = on_line
         self.tail: deque[str] = deque(maxlen=TAIL_LINES)
         """Its last lines on stdout and stderr."""
@@ -50,7 +87,7 @@ class ChildProcess:
     @property
     def pid(self) -> int:
         """Process id, also of its group and session."""
-        return self._popen.pid
+        return self._started.pid
 
     @property
     def alive(self) -> bool:
@@ -60,7 +97,7 @@ class ChildProcess:
     @property
     def exit_code(self) -> int | None:
         """As :attr:`subprocess.Popen.returncode`; None while it runs."""
-        return self._popen.returncode
+        return self._code
 
     @property
     def last_error(self) -> str:
@@ -113,20 +150,20 @@ class ChildProcess:
 
     def _wait(self, loop: asyncio.AbstractEventLoop) -> None:
         """A thread for each child: it ends with the child, which :meth:`stop` sees to."""
-        code = self._popen.wait()
+        code = self._started.wait()
         asyncio.run_coroutine_threadsafe(self._end(code), loop)
 
     async def _end(self, code: int) -> None:
         # The last lines say why: give the reader the time to see the end of the pipe.
         await asyncio.wait((self._reader,), timeout=0.2)
+        self._code = code
         self._ended.set_result(end_reason(code))
 
     async def _read(self) -> None:
-        assert self._popen.stdout is not None
         reader = asyncio.StreamReader(limit=_LINE_BYTES)
         loop = asyncio.get_running_loop()
         transport, _ = await loop.connect_read_pipe(
-            lambda: asyncio.StreamReaderProtocol(reader), self._popen.stdout)
+            lambda: asyncio.StreamReaderProtocol(reader), self._started.output)
         rest = b''
         try:
             while chunk := await reader.read(_LINE_BYTES):
@@ -146,7 +183,8 @@ class ChildProcess:
 
 
 def spawn(name: str, command: Sequence[str], on_line: Callable[[str, str], None],
-          environ: Mapping[str, str] | None = None) -> ChildProcess:
+          environ: Mapping[str, str] | None = None,
+          inherited: Sequence[int] = ()) -> ChildProcess:
     """Start a child in a session of its own; call from the thread that outlives it.
 
     Args:
@@ -154,6 +192,7 @@ def spawn(name: str, command: Sequence[str], on_line: Callable[[str, str], None]
         command: program and arguments.
         on_line: told (name, line) for every line of its stdout and stderr.
         environ: environment; None: this one's. It learns its parent's pid, to die with it.
+        inherited: descriptors that it keeps, under the same numbers.
 
     Raises:
         OSError: the program cannot be started.
@@ -162,5 +201,6 @@ def spawn(name: str, command: Sequence[str], on_line: Callable[[str, str], None]
                  PARENT_VARIABLE: str(os.getpid()), 'PYTHONUNBUFFERED': '1'}
     popen = subprocess.Popen(
         list(command), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, start_new_session=True, env=variables)
-    return ChildProcess(name, popen, on_line)
+        stderr=subprocess.STDOUT, start_new_session=True, env=variables,
+        pass_fds=tuple(inherited))
+    return ChildProcess(name, ExecutedProcess(popen), on_line)
