@@ -27,7 +27,7 @@ from va_common.ros_time import to_seconds
 from va_common.testing import ros_context, spin, wait_for
 from va_interfaces.action import Speak
 from va_interfaces.msg import AudioChunk, PlaybackEvent, ReplyChunk
-from va_interfaces.srv import Cancel
+from va_interfaces.srv import Cancel, ContinueReply
 from va_tts.node import TtsNode
 
 SUCCESS = TransitionCallbackReturn.SUCCESS
@@ -60,11 +60,13 @@ class Robot:
         self.stream = client.create_publisher(ReplyChunk, 'tts/stream', qos.EVENTS)
         self.speak_client = SafeActionClient(client, Speak, 'tts/speak')
         self.stop_client = client.create_client(Cancel, 'tts/stop')
+        self.continue_client = client.create_client(ContinueReply, 'tts/continue')
         self.feedback: list[PlaybackEvent] = []
 
     def ready(self) -> None:
         assert self.speak_client.wait_for_server(10.0)
         assert self.stop_client.wait_for_service(10.0)
+        assert self.continue_client.wait_for_service(10.0)
         wait_for(lambda: self.reply.get_subscription_count(), 10.0, 'the reply is heard')
         wait_for(lambda: self.stream.get_subscription_count(), 10.0, 'the stream is heard')
         wait_for(lambda: self.client.count_publishers('tts/playback'), 10.0, 'events come')
@@ -88,6 +90,12 @@ class Robot:
     def stop(self, **fields: Any) -> Cancel.Response:
         future = self.stop_client.call_async(Cancel.Request(**fields))
         wait_for(future.done, 5.0, 'stop is answered')
+        return future.result()
+
+    def pass_on(self, **fields: Any) -> ContinueReply.Response:
+        request = ContinueReply.Request(chunk=ReplyChunk(**fields))
+        future = self.continue_client.call_async(request)
+        wait_for(future.done, 5.0, 'the piece is answered')
         return future.result()
 
     def has(self, kind: int) -> bool:
@@ -284,6 +292,21 @@ def test_bad_goals_are_refused_with_a_reason(fake: Robot, goal: dict[str, Any],
     assert answer.result.error_code == code
     assert 'expected' in answer.result.error_msg
     assert fake.speak('Still here.').status == SUCCEEDED
+
+
+def test_the_rest_of_a_reply_by_calls(fake: Robot) -> None:
+    dialog_id = new_dialog_id(time.time(), 'abcd')
+    pieces = ('Here is ', 'the rest', ' of it.')
+    for number, text in enumerate(pieces):
+        answer = fake.pass_on(dialog_id=dialog_id, turn=2, revision=1, sequence=number, text=text,
+                              is_last=number == 2)
+        assert (answer.error_code, answer.error_msg) == (0, '')
+    assert fake.pass_on(dialog_id=dialog_id, turn=2, revision=1, sequence=1, text='the rest') \
+        .error_code == ErrorCode.OUTDATED
+    wait_for(lambda: fake.has(PlaybackEvent.FINISHED), 15.0, 'FINISHED')
+    finished = next(e for e in fake.events if e.kind == PlaybackEvent.FINISHED)
+    assert (finished.source, finished.revision) == (PlaybackEvent.SOURCE_REPLY, 1)
+    assert finished.text == 'Here is the rest of it.'
 
 
 def test_bad_chunks_change_nothing(fake: Robot) -> None:

@@ -42,8 +42,8 @@ class Stage:
     def reply(self, sequence: int, text: str, is_last: bool = False, turn: int = 1,
               revision: int = 0, dialog: str = DIALOG, source: Source = Source.REPLY,
               error: AssistantError | None = None) -> None:
-        identity = Identity(source, f'{dialog}/{turn}', dialog, turn)
-        request = Request(identity, 'af_heart', 1.0, revision)
+        identity = Identity(source, f'{dialog}/{turn}', dialog, turn, revision)
+        request = Request(identity, 'af_heart', 1.0)
         self.queue.chunk(request, sequence, text, is_last, error)
 
     def speak(self, text: str, interrupt: bool = False, name: str = 'speak', dialog: str = '',
@@ -302,6 +302,21 @@ def test_newer_revision_replaces_the_older_one(stage: Stage) -> None:
     stage.reply(0, 'The second revision is it.', is_last=True, revision=1)
     stage.play(2.0)
     assert stage.kinds() == ['INTERRUPTED', 'STARTED', 'FINISHED']
+
+
+def test_a_dead_attempt_is_dropped_and_the_apology_and_the_next_one_are_spoken(
+        stage: Stage) -> None:
+    stage.reply(0, 'The first attempt is, ')
+    stage.speak('One moment.', dialog=DIALOG, turn=1, name='apology')
+    stage.queue.stop(DIALOG, 1, 'llm was lost', revision=1)
+    with pytest.raises(AssistantError):
+        stage.reply(1, 'late', is_last=True)
+    with pytest.raises(AssistantError, match='stopped'):
+        stage.reply(0, 'late', is_last=True)
+    stage.reply(0, 'The second attempt is it.', is_last=True, revision=1)
+    stage.play(3.0)
+    assert stage.kinds() == ['INTERRUPTED'] + ['STARTED', 'FINISHED'] * 2
+    assert [e.identity.revision for e in stage.events if e.kind is Kind.FINISHED] == [0, 1]
 
 
 def test_acknowledgement_and_reply_of_one_turn_are_both_spoken(stage: Stage) -> None:

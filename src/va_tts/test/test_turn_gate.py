@@ -4,7 +4,7 @@ import pytest
 from va_common.errors import AssistantError
 from va_common.ids import new_dialog_id, TurnKey
 from va_common.testing import FakeClock
-from va_tts.turn_gate import FORGET_S, is_covered, is_older, TurnGate
+from va_tts.turn_gate import FORGET_S, is_covered, is_older, TurnGate, whole_turn
 
 OLD, NEW = (new_dialog_id(seconds, '0000') for seconds in (1e9, 1e9 + 60))
 
@@ -27,11 +27,18 @@ def test_older_reply_is_refused(gate: TurnGate, first: TurnKey, second: TurnKey)
 
 def test_stopped_turn_stays_silent_but_may_apologise(gate: TurnGate) -> None:
     gate.reply(TurnKey(OLD, 1))
-    gate.stop(TurnKey(OLD, 1))
+    gate.stop(whole_turn(TurnKey(OLD, 1)))
     with pytest.raises(AssistantError, match='stopped'):
         gate.reply(TurnKey(OLD, 1, 7))
     gate.speak(OLD, 1)
     gate.reply(TurnKey(OLD, 2))
+
+
+def test_stopped_revisions_leave_newer_ones(gate: TurnGate) -> None:
+    gate.stop(TurnKey(OLD, 1, 2))
+    with pytest.raises(AssistantError, match='stopped'):
+        gate.reply(TurnKey(OLD, 1, 2))
+    gate.reply(TurnKey(OLD, 1, 3))
 
 
 def test_stop_newest(gate: TurnGate) -> None:

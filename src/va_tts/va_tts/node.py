@@ -20,7 +20,7 @@ from va_common.lifecycle import AssistantNode
 from va_common.model_catalogue import sha256_of
 from va_common.settings import SettingValue
 from va_interfaces.msg import AudioChunk, PlaybackEvent, ReplyChunk
-from va_interfaces.srv import Cancel
+from va_interfaces.srv import Cancel, ContinueReply
 from va_tts import kokoro_client, playback_events
 from va_tts.phrase_cache import default_folder, PhraseCache
 from va_tts.playback_messages import error_in, identity_of, to_event_msg
@@ -70,6 +70,8 @@ class TtsNode(AssistantNode):
             self.create_subscription(
                 ReplyChunk, topic, partial(self._on_chunk, source), qos.EVENTS,
                 callback_group=streams)
+        self.create_service(
+            ContinueReply, 'tts/continue', self._on_continue, callback_group=streams)
         self.create_service(
             Cancel, 'tts/stop', self._on_stop, callback_group=ReentrantCallbackGroup())
         self._speak_api = SpeakApi(self, self._active_queue, self._request)
@@ -188,13 +190,25 @@ class TtsNode(AssistantNode):
         try:
             if not self.is_active:
                 return
-            identity = identity_of(chunk, source)
-            request = self._request(identity, '', 0.0, chunk.revision)
-            self._active_queue().chunk(
-                request, chunk.sequence, chunk.text, chunk.is_last, error_in(chunk))
-            self.progress.advance('chunks')
+            self._take_chunk(source, chunk)
         except Exception as error:
             self._log_refusal(chunk, error_of(error))
+
+    def _take_chunk(self, source: playback_events.Source, chunk: ReplyChunk) -> None:
+        request = self._request(identity_of(chunk, source), '', 0.0)
+        self._active_queue().chunk(
+            request, chunk.sequence, chunk.text, chunk.is_last, error_in(chunk))
+        self.progress.advance('chunks')
+
+    def _on_continue(self, request: ContinueReply.Request,
+                     response: ContinueReply.Response) -> ContinueReply.Response:
+        try:
+            self._take_chunk(playback_events.Source.REPLY, request.chunk)
+        except Exception as raised:
+            error = error_of(raised)
+            self._log_refusal(request.chunk, error)
+            response.error_code, response.error_msg = int(error.code), error.message
+        return response
 
     def _log_refusal(self, chunk: ReplyChunk, error: AssistantError) -> None:
         """One line for each utterance: the chunks of a stopped reply go on coming for a while."""
@@ -203,8 +217,7 @@ class TtsNode(AssistantNode):
             self._refused = name
             self.log.warning('chunk refused', reason=error.message)
 
-    def _request(self, identity: playback_events.Identity, voice: str, speed: float,
-                 revision: int = 0) -> Request:
+    def _request(self, identity: playback_events.Identity, voice: str, speed: float) -> Request:
         """A request with the node's voice and speed where none are given.
 
         Raises:
@@ -215,7 +228,7 @@ class TtsNode(AssistantNode):
         kokoro_client.check_speed(speed)
         if self._voices is not None:
             kokoro_client.check_voice(voice, self._voices.names())
-        return Request(identity, voice, speed, revision)
+        return Request(identity, voice, speed)
 
     def _active_queue(self) -> StreamQueue:
         self.require_active()
@@ -226,7 +239,8 @@ class TtsNode(AssistantNode):
     def _on_stop(self, request: Cancel.Request, response: Cancel.Response) -> Cancel.Response:
         try:
             response.heard = self._active_queue().stop(
-                request.dialog_id, request.turn, request.reason or 'stop was asked for')
+                request.dialog_id, request.turn, request.reason or 'stop was asked for',
+                request.revision)
         except Exception as raised:
             error = error_of(raised)
             response.error_code, response.error_msg = int(error.code), error.message

@@ -40,6 +40,7 @@ class Identity:
     utterance_id: str
     dialog_id: str = ''
     turn: int = 0
+    revision: int = 0
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,9 @@ def to_event_msg(event: PlaybackEvent) -> PlaybackEventMsg:
     message = PlaybackEventMsg(
         kind=int(event.kind), source=int(event.identity.source),
         utterance_id=event.identity.utterance_id, dialog_id=event.identity.dialog_id,
-        turn=event.identity.turn, text=event.text, position_s=float(event.position_s),
-        duration_s=float(event.duration_s), underruns=event.underruns,
+        turn=event.identity.turn, revision=event.identity.revision, text=event.text,
+        position_s=float(event.position_s), duration_s=float(event.duration_s),
+        underruns=event.underruns,
         error_code=int(event.error_code), error_msg=event.error_msg)
     message.header.stamp = to_msg(event.stamp_s)
     return message
@@ -32,7 +33,8 @@ def identity_of(chunk: ReplyChunk, source: Source) -> Identity:
         AssistantError: INVALID_ARGUMENT for an id that is too long.
     """
     check_id(chunk.dialog_id)
-    return Identity(source, f'{chunk.dialog_id}/{chunk.turn}', chunk.dialog_id, chunk.turn)
+    return Identity(source, f'{chunk.dialog_id}/{chunk.turn}', chunk.dialog_id, chunk.turn,
+                    chunk.revision)
 
 
 def error_in(chunk: ReplyChunk) -> AssistantError | None:

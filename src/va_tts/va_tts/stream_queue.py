@@ -23,7 +23,7 @@ from va_tts.prepared_phrases import PreparedPhrases
 from va_tts.reference import Reference
 from va_tts.synthesis import Job, resample, Result, Synthesiser
 from va_tts.text_pieces import PieceSplitter
-from va_tts.turn_gate import is_covered, TurnGate
+from va_tts.turn_gate import is_covered, TurnGate, whole_turn
 from va_tts.utterance import check_text, Outcome, PieceState, refused_chunk, Request, Utterance
 
 MAX_UTTERANCES = 16
@@ -116,8 +116,11 @@ class StreamQueue:
         with self._lock:
             return self._cancel([u for u in self._line if u is utterance], reason)
 
-    def stop(self, dialog_id: str, turn: int, reason: str) -> str:
+    def stop(self, dialog_id: str, turn: int, reason: str, revision: int = 0) -> str:
         """Stop a turn and everything older, or with an empty dialog id everything.
+
+        Args:
+            revision: not 0: of the turn only the revisions of its text before this one.
 
         Returns:
             What was heard of what was playing.
@@ -126,9 +129,12 @@ class StreamQueue:
             if not dialog_id:
                 self._gate.stop_newest()
                 return self._cancel(self._line, reason)
-            key = TurnKey(dialog_id, turn)
+            key = TurnKey(dialog_id, turn, revision - 1)
+            key = key if revision else whole_turn(key)
             self._gate.stop(key)
-            return self._cancel([u for u in self._line if is_covered(u.request.key, key)], reason)
+            return self._cancel([
+                u for u in self._line if is_covered(u.request.key, key)
+                and not (revision and u.request.identity.source is Source.SPEAK)], reason)
 
     def block(self, error: AssistantError) -> None:
         """End everything, and whatever begins until :meth:`resume`, with an error: no speaker."""

@@ -38,7 +38,7 @@ class TurnGate:
         if not is_dialog_id(key.dialog_id):
             return
         self._forget_old()
-        if _whole_turn(key) <= self._stopped:
+        if key <= self._stopped:
             raise _outdated(key, 'it was stopped')
         if key < self._newest:
             raise _outdated(key, f'{_name(self._newest)} is newer')
@@ -54,19 +54,19 @@ class TurnGate:
         if not is_dialog_id(dialog_id):
             return
         self._forget_old()
-        if _whole_turn(key) < self._newest:
+        if whole_turn(key) < self._newest:
             raise _outdated(key, f'{_name(self._newest)} is newer')
         self._take(max(key, self._newest))
 
     def stop(self, key: TurnKey) -> None:
-        """From now on refuse replies for this turn and every older one."""
+        """From now on refuse replies for this turn, up to this revision, and every older one."""
         if is_dialog_id(key.dialog_id):
-            self._stopped = max(self._stopped, _whole_turn(key))
+            self._stopped = max(self._stopped, key)
             self._touched_s = self._clock()
 
     def stop_newest(self) -> None:
         """From now on refuse replies for the newest turn and every older one."""
-        self.stop(self._newest)
+        self.stop(whole_turn(self._newest))
 
     def _take(self, key: TurnKey) -> None:
         self._newest = key
@@ -83,13 +83,14 @@ def is_older(one: TurnKey, other: TurnKey) -> bool:
 
 
 def is_covered(one: TurnKey, stop: TurnKey) -> bool:
-    """Whether stopping the turn ``stop`` stops ``one``: the same turn or an older one."""
+    """Whether stopping ``stop`` stops ``one``: the same turn and revision, or an older one."""
     if one.dialog_id == stop.dialog_id:
-        return one.turn <= stop.turn
+        return (one.turn, one.revision) <= (stop.turn, stop.revision)
     return is_older(one, stop)
 
 
-def _whole_turn(key: TurnKey) -> TurnKey:
+def whole_turn(key: TurnKey) -> TurnKey:
+    """The last of all revisions of a turn: what is not newer belongs to it or is older."""
     return TurnKey(key.dialog_id, key.turn, _ANY_REVISION)
 
 

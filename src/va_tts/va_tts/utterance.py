@@ -29,7 +29,11 @@ class Request:
     identity: Identity
     voice: str
     speed: float
-    revision: int = 0
+
+    @property
+    def revision(self) -> int:
+        """Of the text; a newer one outdates the older ones."""
+        return self.identity.revision
 
     @property
     def key(self) -> TurnKey:
