@@ -16,7 +16,7 @@ from va_common.errors import AssistantError, ErrorCode
 from va_common.testing import ros_context, spin, wait_for
 from va_interfaces.action import Complete
 from va_interfaces.msg import ChatMessage, PlaybackEvent, ReplyChunk, Transcript
-from va_interfaces.srv import Cancel
+from va_interfaces.srv import Cancel, ResumeDialog
 from va_llm.node import LlmNode
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -46,6 +46,7 @@ class Robot(Node):
         self.chunks = []
         self.create_subscription(ReplyChunk, 'llm/chunk', self.chunks.append, qos.EVENTS)
         self.stopper = self.create_client(Cancel, 'llm/stop')
+        self.resumer = self.create_client(ResumeDialog, 'llm/resume')
         self.completer = ActionClient(self, Complete, 'llm/complete')
 
     def say(self, text, turn=1, dialog_id='d1', **fields):
@@ -56,6 +57,12 @@ class Robot(Node):
     def reply(self, turn=1, dialog_id='d1'):
         chunks = [c for c in self.chunks if (c.dialog_id, c.turn) == (dialog_id, turn)]
         return chunks if chunks and chunks[-1].is_last else []
+
+    def resume(self, text='Can you?', turn=3, revision=1, history=(), listeners=()):
+        messages = [ChatMessage(role=role, content=content) for role, content in history]
+        return result(self.resumer.call_async(ResumeDialog.Request(
+            dialog_id='d1', turn=turn, revision=revision, text=text, history=messages,
+            listeners=list(listeners))))
 
     def stop(self, dialog_id='', turn=0):
         request = Cancel.Request(dialog_id=dialog_id, turn=turn, reason='test')
@@ -103,6 +110,7 @@ def robot(context, node):
                  and robot.playback.get_subscription_count()
                  and robot.count_publishers('llm/chunk')
                  and robot.stopper.service_is_ready()
+                 and robot.resumer.service_is_ready()
                  and robot.completer.server_is_ready(), 15, 'discovery')
         yield robot
         node.fake.gate.set()
@@ -226,8 +234,85 @@ def test_deactivate_ends_what_runs(robot, node):
     robot.say('Can you?')
     assert node.fake.at_gate.wait(10)
     assert node.trigger_deactivate() == SUCCESS
-    assert wait_for(robot.reply, 10, 'the end')[-1].error_code == ErrorCode.CANCELLED
+    assert wait_for(robot.reply, 10, 'the end')[-1].error_code == ErrorCode.UNAVAILABLE
     assert robot.stop().error_code == ErrorCode.NOT_ACTIVE
+
+
+# A dialog that was lost with a process ---------------------------------------------------------
+
+SAID = (('user', 'My name is Ann.'), ('assistant', 'Hello Ann.'), ('user', 'Hm'))
+
+
+def test_a_lost_question_is_answered_with_what_was_said_before(robot, node):
+    assert robot.resume('Who am I?', history=SAID).error_code == 0
+    chunks = wait_for(lambda: robot.reply(3), 10, 'the reply')
+    assert {chunk.revision for chunk in chunks} == {1}
+    assert chunks[0].sequence == 0
+    said = [message.content for message in node.fake.requests[-1].messages]
+    assert said[-4:] == ['My name is Ann.', 'Hello Ann.', 'Hm', 'Who am I?']
+
+
+def test_what_is_known_of_a_dialog_is_not_replaced(robot, node):
+    robot.say('Can you?', turn=1)
+    wait_for(robot.reply, 10, 'the reply')
+    assert robot.resume('Who am I?', history=SAID).error_code == 0
+    wait_for(lambda: robot.reply(3), 10, 'the reply')
+    said = [message.content for message in node.fake.requests[-1].messages]
+    assert said[-3:] == ['Can you?', 'Yes I can .', 'Who am I?']
+
+
+def test_asking_twice_for_the_same_answer_gives_it_once(robot, node):
+    before = len(node.fake.requests)
+    assert robot.resume().error_code == robot.resume().error_code == 0
+    wait_for(lambda: robot.reply(3), 10, 'the reply')
+    assert len(node.fake.requests) == before + 1
+
+
+def test_only_what_was_said_is_taken_without_a_text(robot, node):
+    before = len(node.fake.requests)
+    assert robot.resume('', history=SAID).error_code == 0
+    assert len(node.fake.requests) == before
+    robot.say('Who am I?', turn=3)
+    wait_for(lambda: robot.reply(3), 10, 'the reply')
+    assert 'Hello Ann.' in [message.content for message in node.fake.requests[-1].messages]
+
+
+def test_it_waits_until_those_who_need_the_answer_are_connected(robot, node):
+    answer = robot.resume(listeners=['robot', 'tts'])
+    assert answer.error_code == ErrorCode.UNAVAILABLE
+    assert 'tts' in answer.error_msg
+    wait_for(lambda: robot.resume(listeners=['robot']).error_code == 0, 10, 'the robot is known')
+
+
+def test_it_waits_until_the_engine_has_proved_itself_after_a_failure(robot, node):
+    node.fake.failure = AssistantError(ErrorCode.UNAVAILABLE, 'Ollama is away')
+    robot.say('Can you?')
+    wait_for(robot.reply, 10, 'the error')
+    assert robot.resume().error_code == ErrorCode.UNAVAILABLE
+    node.fake.failure = None
+    wait_for(lambda: robot.resume().error_code == 0, 15, 'it is well again')
+
+
+@pytest.mark.parametrize('fields', [
+    {'text': 'x' * 9000}, {'history': [('robot', 'x')]}, {'history': [('user', 'x' * 9000)]},
+    {'history': [('user', 'x')] * 65}])
+def test_a_bad_resumption_is_refused_with_a_reason(robot, fields):
+    answer = robot.resume(**fields)
+    assert answer.error_code == ErrorCode.INVALID_ARGUMENT
+    assert 'expected' in answer.error_msg
+
+
+def test_no_resumption_while_inactive(robot, node):
+    assert node.trigger_deactivate() == SUCCESS
+    assert robot.resume().error_code == ErrorCode.NOT_ACTIVE
+
+
+def test_the_rest_that_was_heard_after_a_restart_of_tts_keeps_the_beginning(node):
+    history = node._runner.history
+    history.begin('d1', 1, 'Tell me')
+    history.answer('d1', 1, 'One.  Two. Three.')
+    assert history.correct('d1', 1, 'Two.')
+    assert history._dialogs['d1'][0].assistant == 'One. Two.'
 
 
 def test_live_settings(node):

@@ -185,7 +185,7 @@ def test_close_ends_a_running_answer(engine, clock, pieces):
     runner.answer(FIRST, 'hi')
     assert engine.at_gate.wait(5)
     runner.close()
-    assert end_of(pieces, FIRST).error.code == ErrorCode.CANCELLED
+    assert end_of(pieces, FIRST).error.code == ErrorCode.UNAVAILABLE
     assert 'llm' not in [thread.name for thread in threading.enumerate()]
 
 

@@ -43,6 +43,12 @@ class EngineHealth:
         """Why the engine cannot answer; None when it can."""
         return self._runner.stuck() or self._problem
 
+    def doubt(self) -> str | None:
+        """Why it is not known to answer: a problem, or a failure that no probe has cleared."""
+        if self._suspect_since is not None:
+            return self.problem() or 'the last answer failed'
+        return self.problem()
+
     def failed(self, error: AssistantError) -> None:
         """A turn failed."""
         if error.code in _HARMLESS:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 import threading
 
@@ -61,6 +62,30 @@ class History:
             exchanges.append(Exchange(turn, user))
             return _messages(exchanges)
 
+    def restore(self, dialog_id: str, turn: int, said: Sequence[ChatMessage]) -> bool:
+        """Take over what was said in a dialog before a turn, if none of it is known.
+
+        Args:
+            said: oldest first, user and assistant.
+
+        Returns:
+            Whether it was taken.
+        """
+        exchanges: list[Exchange] = []
+        for message in said:
+            if message.role == 'user':
+                exchanges.append(Exchange(0, message.content))
+            elif exchanges:
+                exchanges[-1].assistant = message.content
+        for back, exchange in enumerate(reversed(exchanges), 1):
+            exchange.turn = turn - back
+        with self._lock:
+            if any(e.turn < turn for e in self._dialogs.get(dialog_id, [])) or not exchanges:
+                return False
+            known = self._dialogs.setdefault(dialog_id, [])
+            known[:0] = exchanges
+            return True
+
     def answer(self, dialog_id: str, turn: int, text: str) -> None:
         """Note what the assistant answered, all of it or as far as it came."""
         with self._lock:
@@ -76,8 +101,9 @@ class History:
         """
         with self._lock:
             for exchange in self._dialogs.get(dialog_id, []):
-                if exchange.turn == turn and len(heard.strip()) < len(exchange.assistant):
-                    exchange.assistant = heard.strip()
+                kept = _up_to(exchange.assistant, heard)
+                if exchange.turn == turn and len(kept) < len(exchange.assistant):
+                    exchange.assistant = kept
                     return True
         return False
 
@@ -86,6 +112,13 @@ class History:
                              or _size(exchanges) + coming > self._tokens):
             keep = min(len(exchanges) // 2, self._turns)
             del exchanges[:len(exchanges) - keep]
+
+
+def _up_to(text: str, heard: str) -> str:
+    """Cut a text after what was heard: its beginning, or its middle when tts was restarted."""
+    heard, whole = ' '.join(heard.split()), ' '.join(text.split())
+    at = whole.find(heard)
+    return whole[:at + len(heard)] if at > 0 and heard else heard
 
 
 def _size(exchanges: list[Exchange]) -> int:

@@ -17,7 +17,7 @@ from va_common.lifecycle import AssistantNode
 from va_common.ros_time import to_msg
 from va_common.settings import SettingValue
 from va_interfaces.msg import PlaybackEvent, ReplyChunk, Transcript
-from va_interfaces.srv import Cancel
+from va_interfaces.srv import Cancel, ResumeDialog
 from va_llm.completion_action import CompletionAction
 from va_llm.engine import choose_engine, Completion, Deadlines, TextEngine
 from va_llm.engine_factory import (
@@ -31,6 +31,7 @@ from va_llm.engine_health import EngineHealth
 from va_llm.history import History
 from va_llm.modelfile_loader import Modelfile
 from va_llm.reply_writer import ReplyPiece
+from va_llm.resume_api import ResumeApi
 from va_llm.turn_runner import TurnRunner
 
 CHECK_PERIOD_S = 1.0
@@ -82,7 +83,7 @@ class LlmNode(AssistantNode):
     def do_deactivate(self) -> None:
         """Stop what runs; the replies end as cancelled."""
         if self._runner is not None:
-            self._runner.stop('', 0, 'the node is deactivated')
+            self._runner.halt('the node is deactivated')
             self._runner.wait_idle(self._deadlines.token_s)
 
     def do_cleanup(self) -> None:
@@ -161,7 +162,22 @@ class LlmNode(AssistantNode):
                 CHECK_PERIOD_S, self._check_engine, callback_group=group)),
         ]
         assert self._runner is not None
+        resume = self._make_resume_api(self._runner)
+        self._entities.append((self.destroy_service, self.create_service(
+            ResumeDialog, 'llm/resume', resume, callback_group=group)))
         self._complete = CompletionAction(self, self._runner, group)
+
+    def _make_resume_api(self, runner: TurnRunner) -> ResumeApi:
+        health = self._health_of_engine
+        assert health is not None
+        return ResumeApi(self.require_active, health.doubt, self._chunk_listeners, runner.history,
+                         lambda key, text: self._answer(runner, key, text), self.log)
+
+    def _chunk_listeners(self) -> list[str]:
+        """Names of the nodes that get every chunk from now on; fewer while not all are known."""
+        seen = self.get_subscriptions_info_by_topic('llm/chunk')
+        matched = self._chunks.get_subscription_count() >= len(seen)
+        return [str(each.node_name) for each in seen] if matched else []
 
     # Turns ------------------------------------------------------------------------------------
 
@@ -171,19 +187,24 @@ class LlmNode(AssistantNode):
             return
         key = TurnKey(message.dialog_id, message.turn, message.revision)
         try:
-            future = runner.answer(key, message.text)
+            self._answer(runner, key, message.text)
         except AssistantError as error:
             self.log.warning('turn refused', dialog=key.dialog_id, turn=key.turn,
                              reason=error.message)
             if error.code != ErrorCode.OUTDATED:
                 self._publish(ReplyPiece(key, 0, '', is_last=True, error=error))
-            return
+
+    def _answer(self, runner: TurnRunner, key: TurnKey, text: str) -> None:
+        """Raises AssistantError: INVALID_ARGUMENT, OUTDATED, BUSY."""
+        future = runner.answer(key, text)
         started = time.monotonic()
         future.add_done_callback(lambda done: self._log_turn(key, done, started))
 
     def _publish(self, piece: ReplyPiece) -> None:
         if piece.sequence == 0 and piece.text:
             self.log.info('first token', dialog=piece.key.dialog_id, turn=piece.key.turn)
+        if piece.error is not None:
+            self._note_failure(piece.error)  # before anybody asks again
         self._chunks.publish(to_reply_chunk(piece, time.time()))
         self.progress.advance('chunks')
 

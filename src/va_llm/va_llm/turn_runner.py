@@ -55,6 +55,7 @@ class TurnRunner:
         self._clock = clock
         self._latest = Latest()
         self._stopped = ('', 0)
+        self._halted = False
         self._lock = threading.Lock()
         self._idle = threading.Condition(self._lock)
         self._jobs: list[_Job] = []
@@ -79,6 +80,7 @@ class TurnRunner:
             raise AssistantError(ErrorCode.OUTDATED, message)
         job = _Job(key=key)
         with self._lock:
+            self._halted = False
             older = list(self._jobs)
         for other in older:
             other.cancel.cancel(f'turn {key.dialog_id}/{key.turn} goes before')
@@ -108,6 +110,12 @@ class TurnRunner:
         for job in jobs:
             job.cancel.cancel(reason or 'stopped')
         return len(jobs)
+
+    def halt(self, reason: str) -> None:
+        """Stop everything because the node goes: the replies end as lost, not as stopped."""
+        with self._lock:
+            self._halted = True
+        self.stop('', 0, reason)
 
     def probe(self) -> Future[Completion]:
         """Generate one token of an ordinary conversation: proves the engine, warms its cache."""
@@ -147,7 +155,7 @@ class TurnRunner:
         Raises:
             AssistantError: TIMEOUT when the engine does not give up its generation.
         """
-        self.stop('', 0, 'the node goes down')
+        self.halt('the node goes down')
         self._worker.stop(_STOP_TIMEOUT_S)
 
     def _submit(self, job: _Job, function: Callable[..., Completion],
@@ -180,8 +188,13 @@ class TurnRunner:
         finally:
             self.history.answer(key.dialog_id, key.turn, writer.text)
         stopped = completion.finish_reason == 'cancelled'
-        writer.end(cancelled(job.cancel.reason) if stopped else None)
+        writer.end(self._stop_error(job) if stopped else None)
         return completion
+
+    def _stop_error(self, job: _Job) -> AssistantError:
+        if self._halted:
+            return AssistantError(ErrorCode.UNAVAILABLE, job.cancel.reason)
+        return cancelled(job.cancel.reason)
 
     def _generate(self, request: ChatRequest, on_text: Callable[[str], None],
                   job: _Job) -> Completion:
