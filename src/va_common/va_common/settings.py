@@ -103,6 +103,8 @@ SETTINGS: tuple[Setting, ...] = (
     _s('loader', 'apology_phrases', 'str_list',
        ('Sorry, something went wrong. Please ask again.',),
        'one is spoken when a turn fails'),
+    _s('loader', 'patience_phrases', 'str_list', ('Sorry, one moment.',),
+       'one is spoken when a part of the assistant failed and the answer follows all the same'),
 
     _s('kwd', 'wake_words', 'str_list', ('hey_jarvis',),
        'openWakeWord models, by name or path to .onnx, each with an own threshold if wanted '

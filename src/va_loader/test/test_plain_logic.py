@@ -7,8 +7,8 @@ import sys
 
 import va_loader
 
-ADAPTERS = {'node', 'dialog_port', 'lifecycle_client', 'admin_api', 'state_publisher', 'messages',
-            'cli_client'}
+ADAPTERS = {'node', 'dialog_port', 'dialog_handover', 'lifecycle_client', 'admin_api',
+            'state_publisher', 'messages', 'cli_client'}
 
 
 def test_no_plain_module_loads_rclpy():

@@ -27,9 +27,15 @@ from va_interfaces.msg import (
     TurnReport,
     Wake,
 )
-from va_interfaces.srv import Cancel, StartListening, StopListening
+from va_interfaces.srv import (
+    Cancel,
+    ContinueReply,
+    ResumeDialog,
+    StartListening,
+    StopListening,
+)
 from va_loader import messages
-from va_loader.dialog_events import Opened, Outcome
+from va_loader.dialog_events import NodeBack, NodeLost, Opened, Outcome
 from va_loader.dialog_manager import DialogManager
 from va_loader.dialog_port import DialogPort
 from va_loader.event_bus import EventBus
@@ -78,8 +84,7 @@ def test_a_message_out_of_bounds_is_refused_with_a_reason(convert, message, text
     assert caught.value.code is ErrorCode.INVALID_ARGUMENT
 
 
-def test_partials_and_other_sound_are_no_events():
-    assert messages.speech(Transcript(kind=Transcript.PARTIAL)) is None
+def test_other_sound_is_no_event():
     assert messages.playback(PlaybackEvent(source=PlaybackEvent.SOURCE_SPEAK)) is None
 
 
@@ -183,10 +188,14 @@ class FakeNodes(Node):
         group = ReentrantCallbackGroup()
         self.listens, self.stops, self.spoken, self.states, self.reports = [], [], [], [], []
         self.refuse_listening = False
+        self.resumed, self.pieces = [], []
+        self.not_yet = 0
         for kind, name, answer in (
                 (StartListening, 'stt/start', self._listen),
                 (StopListening, 'stt/stop', self._stop),
-                (Cancel, 'tts/stop', self._stop), (Cancel, 'llm/stop', self._stop)):
+                (Cancel, 'tts/stop', self._stop), (Cancel, 'llm/stop', self._stop),
+                (ResumeDialog, 'llm/resume', self._resume),
+                (ContinueReply, 'tts/continue', self._continue)):
             self.create_service(kind, name, answer, callback_group=group)
         self._speak_server = ActionServer(
             self, Speak, 'tts/speak', self._speak, callback_group=group)
@@ -210,6 +219,18 @@ class FakeNodes(Node):
         self.stops.append(request)
         return response
 
+    def _resume(self, request, response):
+        self.resumed.append(request)
+        if len(self.resumed) <= self.not_yet:
+            response.error_code, response.error_msg = int(ErrorCode.UNAVAILABLE), 'not yet'
+        return response
+
+    def _continue(self, request, response):
+        self.pieces.append(request.chunk)
+        if len(self.pieces) <= self.not_yet:
+            response.error_code, response.error_msg = int(ErrorCode.NOT_ACTIVE), 'not yet'
+        return response
+
     def _speak(self, goal):
         self.spoken.append(goal.request.text)
         goal.succeed()
@@ -231,15 +252,17 @@ class FakeNodes(Node):
         message.header.stamp = self.now()
         self.transcripts.publish(message)
 
-    def answer(self, text):
+    def answer(self, text, is_last=True, **fields):
         listen = self.listens[-1]
-        message = ReplyChunk(dialog_id=listen.dialog_id, turn=listen.turn, text=text, is_last=True)
+        message = ReplyChunk(dialog_id=listen.dialog_id, turn=listen.turn, text=text,
+                             is_last=is_last, **fields)
         message.header.stamp = self.now()
         self.chunks.publish(message)
 
-    def play(self, kind, text):
+    def play(self, kind, text, **fields):
         listen = self.listens[-1]
-        message = PlaybackEvent(kind=kind, dialog_id=listen.dialog_id, turn=listen.turn, text=text)
+        message = PlaybackEvent(kind=kind, dialog_id=listen.dialog_id, turn=listen.turn, text=text,
+                                **fields)
         message.header.stamp = self.now()
         self.playback.publish(message)
 
@@ -326,6 +349,71 @@ def test_a_wake_while_speaking_stops_both_nodes(wired):
     wait_for(lambda: len(others.stops) == 2, 10.0, 'both stops')
     wait_for(lambda: len(others.listens) == 2, 10.0, 'listening again')
     assert others.listens[1].dialog_id == others.listens[0].dialog_id
+
+
+def asked(others):
+    others.wake()
+    saw(others, 'listening')
+    others.say(Transcript.FINAL, 'what time is it')
+    saw(others, 'thinking')
+
+
+def test_a_question_is_asked_again_until_the_restarted_llm_takes_it(wired):
+    rig, others = wired
+    others.not_yet = 2
+    asked(others)
+    rig.bus.post(NodeLost('llm', 'killed by SIGKILL'))
+    wait_for(lambda: others.spoken == ['Yes?', 'Sorry, one moment.'], 10.0, 'the apology')
+    saw(others, 'recovering')
+    rig.bus.post(NodeBack('llm'))
+    wait_for(lambda: len(others.resumed) == 3, 10.0, 'the third attempt')
+    request = others.resumed[-1]
+    assert (request.text, request.revision) == ('what time is it', 1)
+    assert request.dialog_id == others.listens[0].dialog_id
+    wait_for(lambda: any(stop.revision == 1 for stop in others.stops), 10.0, 'the old one is left')
+    others.answer('It is noon.', revision=1)
+    others.play(PlaybackEvent.STARTED, '', revision=1)
+    saw(others, 'speaking')
+    others.play(PlaybackEvent.FINISHED, 'It is noon.', revision=1)
+    saw(others, 'follow_up')
+    wait_for(lambda: others.reports, 10.0, 'the report')
+    assert [report.outcome for report in others.reports] == ['answered']
+
+
+def test_the_rest_of_a_reply_reaches_the_restarted_tts_in_order(wired):
+    rig, others = wired
+    others.not_yet = 1
+    asked(others)
+    others.answer('One. Two. ', is_last=False)
+    others.play(PlaybackEvent.STARTED, 'One.')
+    saw(others, 'speaking')
+    rig.bus.post(NodeLost('tts', 'killed by SIGKILL'))
+    saw(others, 'recovering')
+    others.answer('Three. ', is_last=False, sequence=1)
+    rig.bus.post(NodeBack('tts'))
+    wait_for(lambda: others.pieces, 10.0, 'the first piece')
+    others.answer('Four.', sequence=2)
+    wait_for(lambda: others.pieces[-1].is_last, 10.0, 'the last piece')
+    taken = others.pieces[1:]
+    assert ''.join(chunk.text for chunk in taken) == ' Two. Three. Four.'
+    assert [chunk.sequence for chunk in taken] == list(range(len(taken)))
+    assert {chunk.revision for chunk in taken} == {1}
+    others.play(PlaybackEvent.STARTED, '', revision=1)
+    others.play(PlaybackEvent.FINISHED, 'Two. Three. Four.', revision=1)
+    wait_for(lambda: others.reports, 10.0, 'the report')
+    assert others.reports[0].outcome == 'answered'
+
+
+def test_a_wake_drops_what_is_being_handed_over(wired):
+    rig, others = wired
+    others.not_yet = 10_000
+    asked(others)
+    rig.bus.post(NodeLost('llm', 'killed by SIGKILL'))
+    rig.bus.post(NodeBack('llm'))
+    wait_for(lambda: others.resumed, 10.0, 'an attempt')
+    others.wake()
+    wait_for(lambda: len(others.listens) == 2, 10.0, 'listening again')
+    wait_for(lambda: not rig.port._handover._tasks, 10.0, 'the attempts end')
 
 
 def test_stt_that_refuses_is_apologised_for(wired):

@@ -77,7 +77,7 @@ def test_every_setting_reaches_its_node():
 
 def test_tts_prepares_greeting_acknowledgements_and_apologies():
     assert prepared_phrases(defaults())[:2] == ('Hi, Master!', 'Yes?')
-    assert len(prepared_phrases(defaults())) == 6
+    assert len(prepared_phrases(defaults())) == 7
 
 
 def test_a_parameter_file_keeps_types_and_leaves_empty_lists_out():

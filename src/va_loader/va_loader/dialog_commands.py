@@ -54,6 +54,42 @@ class StopReply:
 
 
 @dataclass(frozen=True)
+class DropAttempt:
+    """tts: drop the revisions of this turn before this one; the turn goes on with it."""
+
+    key: TurnKey
+    reason: str
+
+
+@dataclass(frozen=True)
+class Said:
+    """One turn of the dialog so far."""
+
+    user: str
+    assistant: str
+    """As far as it was heard."""
+
+
+@dataclass(frozen=True)
+class AskAgain:
+    """llm: answer this, with what was said before; answered only when it fails (ReplayFailed)."""
+
+    key: TurnKey
+    text: str
+    """Empty: it is only told what was said before."""
+    said: tuple[Said, ...]
+
+
+@dataclass(frozen=True)
+class PassOn:
+    """tts: speak this piece of a reply, after those passed on before; see ReplayFailed."""
+
+    key: TurnKey
+    text: str
+    is_last: bool
+
+
+@dataclass(frozen=True)
 class OpenDialog:
     """logger: open the file of a new dialog."""
 
@@ -114,5 +150,6 @@ class LogLine:
     text: str
 
 
-Command = (StartListening | StopListening | Speak | CancelSpeak | StopReply | OpenDialog
-           | WriteRecord | SetTimer | CancelTimer | ShowState | PublishReport | LogLine)
+Command = (StartListening | StopListening | Speak | CancelSpeak | StopReply | DropAttempt
+           | AskAgain | PassOn | OpenDialog | WriteRecord | SetTimer | CancelTimer | ShowState
+           | PublishReport | LogLine)

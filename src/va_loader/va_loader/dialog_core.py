@@ -11,6 +11,7 @@ from va_loader.dialog_commands import (
     CancelSpeak,
     LogLine,
     PublishReport,
+    Said,
     ShowState,
     Speak,
     WriteRecord,
@@ -21,6 +22,9 @@ from va_loader.turn_report import TurnReport
 
 PHRASE_TIMEOUT_S = 15.0
 """An acknowledgement or an apology: from the goal to its end."""
+
+SAID_KEPT = 20
+"""Turns of a dialog that a restarted language model is told."""
 
 
 class Step(Enum):
@@ -64,6 +68,8 @@ class DialogCore:
         self._turn: Turn | None = None
         self._phrase_token = ''
         """The acknowledgement or apology that tts speaks; empty: none."""
+        self._said: list[Said] = []
+        """The dialog so far, for a language model that was restarted."""
         self._failures = 0
         """Failed turns in a row."""
         self._lost: dict[str, str] = {}
@@ -111,10 +117,17 @@ class DialogCore:
 
     def _report(self, turn: Turn, outcome: str) -> None:
         """Write what was answered and how long each stage took."""
+        turn.reported = True
+        turn.todo.clear()
         reply = turn.reply
         if reply is not None and reply.text:
+            replayed = {'replayed': list(turn.replayed)} if turn.replayed else {}
             self._record(turn.key, 'ASSISTANT', reply.text, {
-                'heard': turn.heard, 'outcome': outcome, 'underruns': turn.underruns})
+                'heard': turn.heard, 'outcome': outcome, 'underruns': turn.underruns, **replayed})
+        if turn.text:
+            heard = turn.heard or (reply.text if reply and outcome == 'answered' else '')
+            self._said.append(Said(turn.text, heard))
+            del self._said[:-SAID_KEPT]
         report = TurnReport(turn.key, outcome, turn.times)
         self._record(turn.key, 'LATENCY', data=report.record())
         self._out.add(PublishReport(report))

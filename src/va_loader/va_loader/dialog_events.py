@@ -55,6 +55,18 @@ class SpeechStarted:
 
 
 @dataclass(frozen=True)
+class SpeechPartial:
+    """What the user has said up to a pause; he may go on."""
+
+    key: TurnKey
+    stamp_s: float
+    text: str
+    language: str = ''
+    confidence: float = 0.0
+    speech_end_s: float = 0.0
+
+
+@dataclass(frozen=True)
 class SpeechFinal:
     """What the user said, or that nobody spoke."""
 
@@ -88,12 +100,14 @@ class Playback:
     """What happens to the reply at the speaker."""
 
     key: TurnKey
+    """With the revision of the text that is spoken."""
     kind: PlaybackKind
     stamp_s: float
     text: str = ''
     """Spoken so far."""
     remaining_s: float = 0.0
     """Known sound that has not been heard yet."""
+    error_code: int = 0
     error_msg: str = ''
 
 
@@ -104,6 +118,22 @@ class SpeakEnded:
     token: str
     error_code: int = 0
     error_msg: str = ''
+
+
+@dataclass(frozen=True)
+class SpeakBegun:
+    """A phrase that the manager had spoken can be heard."""
+
+    token: str
+
+
+@dataclass(frozen=True)
+class ReplayFailed:
+    """A turn could not be handed over to its restarted node."""
+
+    key: TurnKey
+    node: str
+    error_msg: str
 
 
 @dataclass(frozen=True)
@@ -169,7 +199,11 @@ class DialogRules:
     """stt's own; past it stt itself is taken for silent."""
     max_utterance_s: float = 30.0
     apologies: tuple[str, ...] = ('Sorry, something went wrong. Please ask again.',)
+    """For a turn that is given up."""
+    patience: tuple[str, ...] = ('Sorry, one moment.',)
+    """For a turn that lost a node and will be answered all the same."""
 
 
-Event = (WakeHeard | SpeechStarted | SpeechFinal | ReplyPiece | Playback | SpeakEnded
-         | ListenFailed | NodeLost | NodeBack | TimerFired | Opened | Closed | RulesChanged)
+Event = (WakeHeard | SpeechStarted | SpeechPartial | SpeechFinal | ReplyPiece | Playback
+         | SpeakBegun | SpeakEnded | ReplayFailed | ListenFailed | NodeLost | NodeBack
+         | TimerFired | Opened | Closed | RulesChanged)

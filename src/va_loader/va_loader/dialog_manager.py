@@ -2,10 +2,12 @@
 """The dialog: events in, commands out. Knows no ROS, no thread and no clock.
 
     idle ─wake─► acknowledging ─► listening ─► thinking ─► speaking ─► follow_up ─► idle
+                                   │            └────────────┴─ node lost: apology, replay
                                    └────────────┴────────────┴─ failure: apology ─► follow_up
 
 The parts: :mod:`va_loader.dialog_core` (state), ``dialog_recovery`` (how a turn ends),
-``dialog_answer`` (thinking and speaking), and here: the wake word and listening.
+``dialog_replay`` (how it survives a lost node), ``dialog_answer`` (thinking and speaking), and
+here: the wake word and listening.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from va_common.errors import ErrorCode
 from va_common.ids import new_dialog_id, TurnKey
 from va_loader.dialog_answer import DialogAnswer
 from va_loader.dialog_commands import Command, OpenDialog, StopReply
-from va_loader.dialog_core import ANSWERING, HEARING, PHRASE_TIMEOUT_S, Step
+from va_loader.dialog_core import HEARING, PHRASE_TIMEOUT_S, Step
 from va_loader.dialog_events import (
     Closed,
     DialogRules,
@@ -27,10 +29,13 @@ from va_loader.dialog_events import (
     Opened,
     Outcome,
     Playback,
+    ReplayFailed,
     ReplyPiece,
     RulesChanged,
+    SpeakBegun,
     SpeakEnded,
     SpeechFinal,
+    SpeechPartial,
     SpeechStarted,
     TimerFired,
     WakeHeard,
@@ -54,7 +59,9 @@ class DialogManager(DialogAnswer):
         self._handlers: dict[type, Callable[..., None]] = {
             WakeHeard: self._on_wake, SpeechStarted: self._on_started,
             SpeechFinal: self._on_final, ReplyPiece: self._on_piece, Playback: self._on_playback,
-            SpeakEnded: self._on_speak_ended, ListenFailed: self._on_listen_failed,
+            SpeechPartial: self._on_partial, SpeakBegun: self._on_speak_begun,
+            SpeakEnded: self._on_speak_ended, ReplayFailed: self._on_replay_failed,
+            ListenFailed: self._on_listen_failed,
             NodeLost: self._on_lost, NodeBack: self._on_back, TimerFired: self._on_timer,
             Opened: self._on_opened, Closed: self._on_closed, RulesChanged: self._on_rules,
         }
@@ -104,6 +111,8 @@ class DialogManager(DialogAnswer):
     def _open_dialog(self, event: WakeHeard) -> None:
         dialog_id = event.dialog_id or new_dialog_id(self._now, self._salt())
         self._failures = 0
+        self._said.clear()
+        self._llm_forgot = False
         self._out.add(OpenDialog(dialog_id))
         self._begin_woken(TurnKey(dialog_id, 1), event)
 
@@ -111,7 +120,7 @@ class DialogManager(DialogAnswer):
         """The user called while a dialog runs: whatever it does gives way to a new turn."""
         self._cancel_phrase()
         self._close_interrupted()
-        if self.step in ANSWERING:
+        if turn.unanswered:
             self._out.add(StopReply(turn.key, 'wake word'))
             self._closing = turn
             self._out.set_timer('closing', self._now + CLOSING_TIMEOUT_S)
@@ -144,6 +153,11 @@ class DialogManager(DialogAnswer):
         self._out.set_timer('stt', self._now + self.rules.max_utterance_s + 2 * MARGIN_S)
         self._go(Step.LISTENING)
 
+    def _on_partial(self, event: SpeechPartial) -> None:
+        turn = self._current(event.key, HEARING)
+        if turn is not None:
+            turn.partial = event
+
     def _on_final(self, event: SpeechFinal) -> None:
         turn = self._current(event.key, HEARING)
         if turn is None:
@@ -151,7 +165,8 @@ class DialogManager(DialogAnswer):
         self._out.cancel_timer('stt')
         self._out.cancel_timer('ack')
         if event.outcome is Outcome.FAILED:
-            self._fail('stt', event.error_msg)
+            if not self._take_partial(turn):
+                self._fail('stt', event.error_msg)
         elif event.outcome is Outcome.SPEECH and event.text.strip():
             self._cancel_phrase()
             self._think(turn, event)
@@ -176,11 +191,9 @@ class DialogManager(DialogAnswer):
         self._on_speak_ended(SpeakEnded(
             self._phrase_token, ErrorCode.TIMEOUT, f'no end after {PHRASE_TIMEOUT_S:g} s'))
 
-    def _on_no_recovery(self) -> None:
-        self._end(f'{self._awaited} did not come back')
-
     _TIMERS: dict[str, Callable[[DialogManager], None]] = {
         'ack': _acknowledge, 'stt': _on_stt_silent, 'reply': DialogAnswer._on_no_reply,
         'playback': DialogAnswer._on_no_sound, 'phrase': _on_no_phrase,
-        'recovery': _on_no_recovery, 'closing': DialogAnswer._close_interrupted,
+        'recovery': DialogAnswer._on_no_recovery, 'again': DialogAnswer._proceed,
+        'closing': DialogAnswer._close_interrupted,
     }

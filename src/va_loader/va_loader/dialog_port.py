@@ -14,14 +14,18 @@ from va_common.errors import AssistantError, ErrorCode
 from va_common.ids import TurnKey
 from va_common.ros_time import to_msg
 from va_interfaces.action import Speak as SpeakAction
+from va_interfaces.msg import PlaybackEvent
 from va_interfaces.srv import Cancel
 from va_interfaces.srv import StartListening as StartService
 from va_interfaces.srv import StopListening as StopService
 from va_loader.dialog_commands import (
+    AskAgain,
     CancelSpeak,
     Command,
+    DropAttempt,
     LogLine,
     OpenDialog,
+    PassOn,
     PublishReport,
     ShowState,
     Speak,
@@ -30,7 +34,8 @@ from va_loader.dialog_commands import (
     StopReply,
     WriteRecord,
 )
-from va_loader.dialog_events import Event, ListenFailed, SpeakEnded
+from va_loader.dialog_events import Event, ListenFailed, SpeakBegun, SpeakEnded
+from va_loader.dialog_handover import Handover
 from va_loader.ros_bridge import answer_of, call
 
 if TYPE_CHECKING:
@@ -39,6 +44,12 @@ if TYPE_CHECKING:
 CALL_TIMEOUT_S = 2.0
 GOAL_TIMEOUT_S = 3.0
 """From a goal to its acceptance."""
+SERVER_TIMEOUT_S = 5.0
+"""How long a node that has just been restarted may be unknown."""
+_ANY_REVISION = 1 << 32
+_POLL_S = 0.05
+_ATTEMPTS = 2
+"""Of a call that may be made twice; the answer to the first may be lost after a restart."""
 
 
 class DialogPort:
@@ -63,11 +74,15 @@ class DialogPort:
         self._cancels = {
             name: node.create_client(Cancel, f'{name}/stop', callback_group=group)
             for name in ('llm', 'tts')}
+        self._handover = Handover(node, post)
         self._speak = SafeActionClient(node, SpeakAction, 'tts/speak', callback_group=group)
         self._execute: dict[type, Callable[[Any], object]] = {
             StartListening: lambda c: self._run(self._start_listening(c)),
             StopListening: lambda c: self._run(self._stop_listening(c)),
             StopReply: self._stop_reply,
+            DropAttempt: self._drop_attempt,
+            AskAgain: lambda c: loop.call_soon_threadsafe(self._handover.ask_again, c),
+            PassOn: lambda c: loop.call_soon_threadsafe(self._handover.pass_on, c),
             Speak: lambda c: loop.call_soon_threadsafe(self._begin_phrase, c),
             CancelSpeak: lambda c: loop.call_soon_threadsafe(self._cancel_phrase, c),
             OpenDialog: lambda c: node.logging_client.new_dialog(c.dialog_id),
@@ -81,16 +96,19 @@ class DialogPort:
         """Carry out one command, from any thread."""
         self._execute[type(command)](command)
 
-    async def speak(self, text: str, key: TurnKey = TurnKey('')) -> None:
+    async def speak(self, text: str, key: TurnKey = TurnKey(''),
+                    begun: Callable[[], None] | None = None) -> None:
         """Have a phrase spoken and wait for its end; when cancelled, it stops.
+
+        Args:
+            begun: told when it is heard, in a thread of the executor.
 
         Raises:
             AssistantError: it was not spoken to its end.
         """
-        if not self._speak.server_is_ready():
-            raise AssistantError(ErrorCode.UNAVAILABLE, 'tts/speak: no such action server')
+        await self._find_speaker()
         goal = SpeakAction.Goal(text=text, dialog_id=key.dialog_id, turn=key.turn, interrupt=True)
-        sent = self._speak.send_goal_async(goal)
+        sent = self._speak.send_goal_async(goal, _when_started(begun))
         try:
             handle = await asyncio.wait_for(answer_of(sent), GOAL_TIMEOUT_S)
         except (asyncio.TimeoutError, asyncio.CancelledError) as error:
@@ -102,8 +120,16 @@ class DialogPort:
             raise AssistantError(ErrorCode.UNAVAILABLE, 'tts/speak: goal refused')
         await self._result_of(handle)
 
+    async def _find_speaker(self) -> None:
+        deadline = self._loop.time() + SERVER_TIMEOUT_S
+        while not self._speak.server_is_ready():
+            if self._loop.time() >= deadline:
+                raise AssistantError(ErrorCode.UNAVAILABLE, 'tts/speak: no such action server')
+            await asyncio.sleep(_POLL_S)
+
     async def close(self) -> None:
         """Cancel what runs."""
+        await self._handover.close()
         tasks = [*self._tasks, *self._phrases.values()]
         for task in tasks:
             task.cancel()
@@ -132,7 +158,8 @@ class DialogPort:
 
     async def _phrase(self, command: Speak) -> None:
         try:
-            await self.speak(command.text, command.key)
+            await self.speak(command.text, command.key,
+                             lambda: self._post(SpeakBegun(command.token)))
         except AssistantError as error:
             self._post(SpeakEnded(command.token, int(error.code), error.message))
         else:
@@ -154,7 +181,8 @@ class DialogPort:
             dialog_id=key.dialog_id, turn=key.turn, listen_from=to_msg(command.listen_from_s),
             wake_phrase=command.wake_phrase,
             no_speech_timeout_ms=round(command.no_speech_timeout_s * 1000))
-        problem = await self._call('stt/start', self._start, request)
+        # Asking again for the same turn changes nothing.
+        problem = await self._call('stt/start', self._start, request, _ATTEMPTS)
         if problem:
             self._post(ListenFailed(key, problem))
 
@@ -163,7 +191,19 @@ class DialogPort:
             dialog_id=command.key.dialog_id, turn=command.key.turn, reason=command.reason)
         await self._call('stt/stop', self._stop, request)
 
+    def _drop_attempt(self, command: DropAttempt) -> None:
+        key = command.key
+        self._drop_handover(key, key.revision - 1)
+        self._run(self._cancel('tts/stop', self._cancels['tts'], Cancel.Request(
+            dialog_id=key.dialog_id, turn=key.turn, revision=key.revision,
+            reason=command.reason)))
+
+    def _drop_handover(self, key: TurnKey, revision: int) -> None:
+        newest = TurnKey(key.dialog_id, key.turn, revision)
+        self._loop.call_soon_threadsafe(self._handover.drop, newest)
+
     def _stop_reply(self, command: StopReply) -> None:
+        self._drop_handover(command.key, _ANY_REVISION)
         request = Cancel.Request(
             dialog_id=command.key.dialog_id, turn=command.key.turn, reason=command.reason)
         for name, client in self._cancels.items():
@@ -172,14 +212,17 @@ class DialogPort:
     async def _cancel(self, name: str, client: Any, request: Any) -> None:
         await self._call(name, client, request)
 
-    async def _call(self, name: str, client: Any, request: Any) -> str:
+    async def _call(self, name: str, client: Any, request: Any, attempts: int = 1) -> str:
         """Call a service of a node; what went wrong, for a person, or nothing."""
-        try:
-            answer = await call(client, request, CALL_TIMEOUT_S)
-        except asyncio.TimeoutError:
-            problem = f'{name}: no answer in {CALL_TIMEOUT_S:g} s'
-        else:
+        problem = ''
+        for _ in range(attempts):
+            try:
+                answer = await call(client, request, CALL_TIMEOUT_S)
+            except asyncio.TimeoutError:
+                problem = f'{name}: no answer in {CALL_TIMEOUT_S:g} s'
+                continue
             problem = f'{name}: {answer.error_msg}' if answer.error_code else ''
+            break
         if problem:
             self._node.log.warning(problem)
         return problem
@@ -188,6 +231,17 @@ class DialogPort:
         self._node.logging_client.dialog(
             command.key.dialog_id, command.key.turn, command.role, command.text,
             dict(command.data), command.stamp_s)
+
+
+def _when_started(begun: Callable[[], None] | None) -> Callable[[Any], None] | None:
+    """Feedback of tts/speak to the one who wants to know when it is heard."""
+    if begun is None:
+        return None
+
+    def take(message: Any) -> None:
+        if message.feedback.event.kind == PlaybackEvent.STARTED:
+            begun()
+    return take
 
 
 def _cancel_late_goal(sent: Any) -> None:

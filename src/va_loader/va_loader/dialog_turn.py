@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from va_common.ids import TurnKey
 from va_loader.dialog_commands import CancelTimer, Command, SetTimer
-from va_loader.dialog_events import ReplyPiece, TimerFired
+from va_loader.dialog_events import ReplyPiece, SpeechPartial, TimerFired
 from va_loader.turn_report import StageTimes
 
 _REVISIONS_KEPT = 3
@@ -20,6 +20,7 @@ class Reply:
     first_s: float
     text: str = ''
     done: bool = False
+    error_code: int = 0
     error_msg: str = ''
 
 
@@ -34,17 +35,34 @@ class Turn:
     times: StageTimes = field(default_factory=StageTimes)
     started: bool = False
     """Whether the user began to speak."""
+    partial: SpeechPartial | None = None
+    """What the user has said up to his last pause."""
     final: bool = False
     """Whether the user's text is there."""
+    text: str = ''
+    """That text."""
+    reported: bool = False
+    """Whether its end is in the record."""
     audible: bool = False
     """Whether the reply began to play."""
     heard: str = ''
     """The reply as far as it was heard."""
+    heard_before: str = ''
+    """The part of it that was heard before tts was lost; tts tells of the rest only."""
     underruns: int = 0
     sound_until_s: float = 0.0
     """Until when the sound lasts that tts has told of."""
     replies: dict[int, Reply] = field(default_factory=dict)
     """By revision: speculative ones come before the final text."""
+    todo: set[str] = field(default_factory=set)
+    """llm, tts: what has to be made up for once that node is there."""
+    replayed: list[str] = field(default_factory=list)
+    """Nodes that the turn was replayed into; once each."""
+    apology_due: bool = False
+    passing_on: bool = False
+    """Whether the pieces of the reply reach tts through the loader."""
+    voice: int = 0
+    """The revision that tts speaks; what it tells of older ones is of a dead attempt."""
 
     def is_of(self, key: TurnKey) -> bool:
         """Whether ``key`` means this turn, in whatever revision."""
@@ -55,12 +73,40 @@ class Turn:
         """The reply to the final text; None while there is none."""
         return self.replies.get(self.key.revision) if self.final else None
 
+    @property
+    def unanswered(self) -> bool:
+        """Whether the user's question is there and its end is not in the record."""
+        return self.final and not self.reported
+
+    @property
+    def voice_key(self) -> TurnKey:
+        """The key that tts knows the reply by."""
+        return replace(self.key, revision=max(self.voice, self.key.revision))
+
+    def outdate_voice(self) -> None:
+        """Let the reply go on to tts in a revision that is newer than all before."""
+        self.voice = self.voice_key.revision + 1
+
+    def ask_anew(self) -> None:
+        """Forget the reply: it will be made again, in a revision newer than all before."""
+        self.outdate_voice()
+        self.key = replace(self.key, revision=self.voice)
+        self.passing_on = self.audible = False
+        self.heard = self.heard_before = ''
+        self.times.first_token = self.times.first_audio = 0.0
+
+    def note_heard(self, text: str) -> None:
+        """Take what tts says was heard."""
+        if text:
+            self.heard = f'{self.heard_before} {text}'.strip()
+
     def take(self, piece: ReplyPiece) -> None:
         """Add a piece to the reply of its revision; the oldest revision is forgotten."""
         revision = piece.key.revision
         reply = self.replies.setdefault(revision, Reply(piece.stamp_s))
         reply.text += piece.text
         reply.done = reply.done or piece.is_last
+        reply.error_code = reply.error_code or piece.error_code
         reply.error_msg = reply.error_msg or piece.error_msg
         if len(self.replies) > _REVISIONS_KEPT:
             del self.replies[min(self.replies)]

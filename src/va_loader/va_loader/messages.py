@@ -14,6 +14,7 @@ from va_loader.dialog_events import (
     PlaybackKind,
     ReplyPiece,
     SpeechFinal,
+    SpeechPartial,
     SpeechStarted,
     WakeHeard,
 )
@@ -34,12 +35,12 @@ def wake_heard(message: Wake) -> WakeHeard:
         source='push_to_talk' if pushed else 'wake_word')
 
 
-def speech(message: Transcript) -> SpeechStarted | SpeechFinal | None:
-    """A transcript as an event; None for a partial. Raises AssistantError INVALID_ARGUMENT."""
+def speech(message: Transcript) -> SpeechStarted | SpeechPartial | SpeechFinal:
+    """A transcript as an event. Raises AssistantError INVALID_ARGUMENT."""
     key = TurnKey(message.dialog_id, message.turn, message.revision)
     stamp_s = to_seconds(message.header.stamp)
     if message.kind == Transcript.PARTIAL:
-        return None
+        return _partial(key, message)
     if message.kind == Transcript.STARTED:
         return SpeechStarted(key, stamp_s)
     if message.kind != Transcript.FINAL:
@@ -51,6 +52,13 @@ def speech(message: Transcript) -> SpeechStarted | SpeechFinal | None:
         key, Outcome(message.outcome), stamp_s, message.text, message.language,
         message.confidence, to_seconds(message.speech_end), to_seconds(message.endpoint_time),
         message.endpoint_reason, message.error_msg)
+
+
+def _partial(key: TurnKey, message: Transcript) -> SpeechPartial:
+    _limit('Transcript.text', message.text, MAX_TEXT)
+    return SpeechPartial(
+        key, to_seconds(message.header.stamp), message.text, message.language,
+        message.confidence, to_seconds(message.speech_end))
 
 
 def reply_piece(message: ReplyChunk) -> ReplyPiece:
@@ -70,9 +78,10 @@ def playback(message: PlaybackEvent) -> Playback | None:
         raise _refusal('PlaybackEvent.kind', message.kind, '0 to 5')
     _limit('PlaybackEvent.text', message.text, MAX_TEXT)
     return Playback(
-        TurnKey(message.dialog_id, message.turn), PlaybackKind(message.kind),
+        TurnKey(message.dialog_id, message.turn, message.revision), PlaybackKind(message.kind),
         to_seconds(message.header.stamp), message.text,
-        max(0.0, message.duration_s - message.position_s), message.error_msg)
+        max(0.0, message.duration_s - message.position_s), message.error_code,
+        message.error_msg)
 
 
 def report_message(report: TurnReport) -> TurnReportMessage:

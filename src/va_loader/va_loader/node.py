@@ -22,9 +22,11 @@ from va_interfaces.msg import PlaybackEvent, ReplyChunk, Transcript, Wake
 from va_interfaces.msg import TurnReport as TurnReportMessage
 from va_loader import messages
 from va_loader.dialog_events import DialogRules, Event, RulesChanged, WakeHeard
+from va_loader.places import log_folder
 from va_loader.state_board import StateBoard
 from va_loader.state_publisher import StatePublisher
 from va_loader.turn_report import TurnReport
+from va_loader.unclosed_dialog import find_unclosed
 
 _OWN_FRAME = 'loader'
 """Marks a wake that this node published itself, for others to see."""
@@ -58,7 +60,8 @@ class LoaderNode(Node):  # type: ignore[misc]
         self.add_post_set_parameters_callback(self._apply_parameters)
 
     def listen(self, post: Callable[[Event], None]) -> None:
-        """Begin to turn messages into events."""
+        """Begin to turn messages into events; a dialog that was cut off before is closed."""
+        self._close_cut_dialog()
         self._post = post
         sources: tuple[tuple[type, str, Callable[[Any], Event | None]], ...] = (
             (Wake, 'kwd/wake', self._wake_of_others),
@@ -76,7 +79,8 @@ class LoaderNode(Node):  # type: ignore[misc]
             thinking_timeout_s=_seconds(self.settings['thinking_timeout_ms']),
             no_speech_timeout_s=_seconds(self._outside['stt.no_speech_timeout_ms']),
             max_utterance_s=_seconds(self._outside['stt.max_utterance_ms']),
-            apologies=tuple(self.settings['apology_phrases']))  # type: ignore[arg-type]
+            apologies=tuple(self.settings['apology_phrases']),  # type: ignore[arg-type]
+            patience=tuple(self.settings['patience_phrases']))  # type: ignore[arg-type]
 
     def choose(self, phrases: Any) -> str:
         """Draw one of several phrases."""
@@ -114,6 +118,15 @@ class LoaderNode(Node):  # type: ignore[misc]
         """Deliver the log and end."""
         self.logging_client.close(1.0)
         self.destroy_node()
+
+    def _close_cut_dialog(self) -> None:
+        """The loader before this one died in a dialog: let its record say so."""
+        folder = log_folder(str(self._outside['logger.log_dir']), self.get_namespace())
+        key = find_unclosed(folder / 'dialogs')
+        if key is not None:
+            self.logging_client.dialog(
+                key.dialog_id, key.turn, 'EVENT', 'dialog_end', {'reason': 'the loader died'},
+                record_id='loader-died')
 
     def _wake_of_others(self, message: Wake) -> WakeHeard | None:
         return None if message.header.frame_id == _OWN_FRAME else messages.wake_heard(message)

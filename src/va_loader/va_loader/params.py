@@ -32,7 +32,7 @@ def prepared_phrases(config: Config) -> tuple[str, ...]:
     """What tts synthesises ahead: greeting, acknowledgements, apologies; each once."""
     greeting = str(config.get('loader.greeting'))
     phrases = [greeting] if greeting else []
-    for name in ('kwd.yes_phrases', 'loader.apology_phrases'):
+    for name in ('kwd.yes_phrases', 'loader.apology_phrases', 'loader.patience_phrases'):
         value = config.get(name)
         assert isinstance(value, tuple)
         phrases += [str(phrase) for phrase in value]
