@@ -68,6 +68,7 @@ class DialogPort:
         self._post = post
         self._phrases: dict[str, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._closed = False
         group = ReentrantCallbackGroup()
         self._start = node.create_client(StartService, 'stt/start', callback_group=group)
         self._stop = node.create_client(StopService, 'stt/stop', callback_group=group)
@@ -129,6 +130,7 @@ class DialogPort:
 
     async def close(self) -> None:
         """Cancel what runs."""
+        self._closed = True
         await self._handover.close()
         tasks = [*self._tasks, *self._phrases.values()]
         for task in tasks:
@@ -171,6 +173,9 @@ class DialogPort:
         self._loop.call_soon_threadsafe(self._keep, work)
 
     def _keep(self, work: Coroutine[Any, Any, None]) -> None:
+        if self._closed:
+            work.close()
+            return
         task = self._loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
