@@ -6,7 +6,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 import pytest
 
 from va_common.errors import AssistantError
-from va_common.health import check, HealthServer, HealthState
+from va_common.health import ask, check, Health, HealthServer, HealthState, MAX_WATCHERS
+from va_common.testing import wait_for
 
 
 @pytest.fixture
@@ -51,3 +52,89 @@ def test_a_taken_port_is_named(port):
         other.listen()
         with pytest.raises(AssistantError, match=f'port {port} on 127.0.0.1 is taken'):
             HealthServer(port).start()
+
+
+def test_an_answer_says_why_and_since_when(port):
+    server = HealthServer(port)
+    server.start()
+    try:
+        server.set(True)
+        server.set(False, 'the microphone is gone: Gerät fehlt', waits_for_device=True)
+        said = ask(port)
+        assert (said.state, said.waits_for_device) == (HealthState.NOT_SERVING, True)
+        assert said.problem == 'the microphone is gone: Gerät fehlt'
+        assert said.since_s >= 0.0
+        server.set(True)
+        assert ask(port) == Health(HealthState.SERVING)
+    finally:
+        server.stop()
+
+
+def test_whoever_stops_reporting_does_not_serve(port):
+    """Watchers learn it without anybody asking."""
+    server = HealthServer(port, stale_s=0.3)
+    server.start()
+    try:
+        server.set(True)
+        with grpc.insecure_channel(f'127.0.0.1:{port}') as channel:
+            stub = health_pb2_grpc.HealthStub(channel)
+            states = stub.Watch(health_pb2.HealthCheckRequest(), timeout=20)
+            seen = [next(states).status]
+            if seen[0] == health_pb2.HealthCheckResponse.SERVING:
+                seen.append(next(states).status)
+            assert seen[-1] == health_pb2.HealthCheckResponse.NOT_SERVING
+            states.cancel()
+        assert 'stood still' in ask(port).problem
+        server.set(True)
+        assert server.serving
+    finally:
+        server.stop()
+
+
+def test_watchers_are_bounded_and_hold_nobody_up(port):
+    server = HealthServer(port)
+    server.start()
+    server.set(True)
+    try:
+        with grpc.insecure_channel(f'127.0.0.1:{port}') as channel:
+            stub = health_pb2_grpc.HealthStub(channel)
+            watches = [stub.Watch(health_pb2.HealthCheckRequest(), timeout=60)
+                       for _ in range(MAX_WATCHERS)]
+            for watch in watches:
+                assert next(watch).status == health_pb2.HealthCheckResponse.SERVING
+            with pytest.raises(grpc.RpcError) as refused:
+                next(stub.Watch(health_pb2.HealthCheckRequest(), timeout=60))
+            assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+            assert check(port, 10.0) is HealthState.SERVING
+            watches.pop().cancel()
+            wait_for(lambda: _can_watch(stub), 20.0, 'a place is free again')
+            for watch in watches:
+                watch.cancel()
+    finally:
+        server.stop()
+
+
+def _can_watch(stub):
+    watch = stub.Watch(health_pb2.HealthCheckRequest(), timeout=10)
+    try:
+        return next(watch).status == health_pb2.HealthCheckResponse.SERVING
+    except grpc.RpcError:
+        return False
+    finally:
+        watch.cancel()
+
+
+@pytest.mark.parametrize('garbage', [
+    b'GET / HTTP/1.1\r\n\r\n', bytes(range(256)) * 64,
+    b'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n' + b'\xff' * 5000])
+def test_garbage_on_the_port_disturbs_nobody(port, garbage):
+    server = HealthServer(port)
+    server.start()
+    server.set(True)
+    try:
+        for _ in range(20):
+            with socket.create_connection(('127.0.0.1', port), timeout=5) as client:
+                client.sendall(garbage)
+        assert check(port, 10.0) is HealthState.SERVING
+    finally:
+        server.stop()

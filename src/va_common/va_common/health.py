@@ -1,11 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The standard gRPC health service (grpc.health.v1.Health), server and client, on loopback."""
+"""The standard gRPC health service (grpc.health.v1.Health), server and client, on loopback.
+
+``Check`` answers, beside the standard status, with trailing metadata that any client may ignore:
+
+    ==================  ==========================================================================
+    va-problem-bin      why NOT_SERVING, one sentence in UTF-8
+    va-since-ms         for how long already
+    va-waits-device     ``1``: the node is well and opens its device again by itself; restarting
+                        it would not help
+    ==================  ==========================================================================
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from enum import Enum
 import socket
+import threading
+import time
+from typing import Any
 
 import grpc
 from grpc_health.v1 import health as grpc_health
@@ -16,9 +31,16 @@ from va_common.errors import AssistantError, ErrorCode
 PORTS = {'logger': 5001, 'loader': 5002, 'kwd': 5003, 'stt': 5004, 'llm': 5005, 'tts': 5006}
 """Each process's port, before ``[system] port_offset`` is added."""
 
-# A Watch holds a thread for as long as its client stays: enough for a few watchers.
-_THREADS = 8
-
+# A Watch holds no thread: the answers of the health service are sent by whoever sets them.
+_THREADS = 4
+MAX_WATCHERS = 32
+STALE_S = 2.0
+"""A node that reports every 0.5 s and has not for so long is wedged."""
+_LOOK_S = 0.5
+_KEY_PROBLEM = 'va-problem-bin'
+_KEY_SINCE = 'va-since-ms'
+_KEY_DEVICE = 'va-waits-device'
+_PROBLEM_BYTES = 1000
 
 class HealthState(Enum):
     """What a health check found."""
@@ -28,23 +50,48 @@ class HealthState(Enum):
     UNREACHABLE = 'UNREACHABLE'
 
 
-class HealthServer:
-    """Serves Check and Watch on 127.0.0.1; NOT_SERVING until told otherwise."""
+@dataclass(frozen=True)
+class Health:
+    """One answer to a health check."""
 
-    def __init__(self, port: int) -> None:
+    state: HealthState
+    problem: str = ''
+    """Why not SERVING, for people; empty where the process did not say."""
+    since_s: float = 0.0
+    """For how many seconds the process has known."""
+    waits_for_device: bool = False
+    """The process is well and opens its device again by itself."""
+
+
+class HealthServer:
+    """Serves Check and Watch on 127.0.0.1; NOT_SERVING until told otherwise.
+
+    Args:
+        port: of this host.
+        stale_s: with :meth:`set` not called for so long, SERVING becomes NOT_SERVING: whoever
+            should call it hangs. 0: what was set stays.
+        clock: steady seconds.
+    """
+
+    def __init__(self, port: int, stale_s: float = 0.0,
+                 clock: Callable[[], float] = time.monotonic) -> None:
         self.port = port
-        self._serving = False
-        self._servicer = grpc_health.HealthServicer()
-        # A fresh servicer answers SERVING for the empty name, which would be a lie.
-        self._servicer.set('', health_pb2.HealthCheckResponse.NOT_SERVING)
+        self._stale_s = stale_s
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._health = Health(HealthState.NOT_SERVING, 'starting')
+        self._since_s = self._told_s = clock()
+        self._servicer = _Servicer(self._now)
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix='health')
         self._server = grpc.server(self._pool, options=[('grpc.so_reuseport', 0)])
         health_pb2_grpc.add_HealthServicer_to_server(self._servicer, self._server)
+        self._ending = threading.Event()
+        self._look = threading.Thread(target=self._watch_reporter, name='health', daemon=True)
 
     @property
     def serving(self) -> bool:
         """What clients are told."""
-        return self._serving
+        return self._now().state is HealthState.SERVING
 
     def start(self) -> None:
         """Open the port.
@@ -58,33 +105,131 @@ class HealthServer:
         except RuntimeError as error:
             raise _port_taken(self.port) from error
         self._server.start()
+        if self._stale_s > 0:
+            self._look.start()
 
-    def set(self, serving: bool) -> None:
-        """Tell clients, watchers included."""
-        if serving == self._serving:
-            return
-        self._serving = serving
-        status = health_pb2.HealthCheckResponse
-        self._servicer.set('', status.SERVING if serving else status.NOT_SERVING)
+    def set(self, serving: bool, problem: str = '', waits_for_device: bool = False) -> None:
+        """Tell clients, watchers included.
+
+        Args:
+            serving: the process does its work.
+            problem: why not, one sentence.
+            waits_for_device: see :class:`Health`.
+        """
+        state = HealthState.SERVING if serving else HealthState.NOT_SERVING
+        now_s = self._clock()
+        with self._lock:
+            if state is not self._health.state:
+                self._since_s = now_s
+            self._told_s = now_s
+            self._health = Health(state, '' if serving else problem, 0.0, waits_for_device)
+            self._servicer.show(state)
 
     def stop(self) -> None:
         """Say NOT_SERVING to the watchers and close the port; idempotent."""
+        self._ending.set()
         self._servicer.enter_graceful_shutdown()
         self._server.stop(grace=0.2).wait(2.0)
         self._pool.shutdown(wait=False, cancel_futures=True)
+        if self._look.is_alive():
+            self._look.join(2.0)
+
+    def _now(self) -> Health:
+        """The health with its age; stale when nobody has reported for too long."""
+        with self._lock:
+            now_s = self._clock()
+            silent_s = now_s - self._told_s
+            if 0 < self._stale_s < silent_s:
+                self._servicer.show(HealthState.NOT_SERVING)
+                return Health(HealthState.NOT_SERVING,
+                              f'it hangs: its executor has stood still for {silent_s:.1f} s',
+                              silent_s)
+            health = self._health
+            return Health(health.state, health.problem, now_s - self._since_s,
+                          health.waits_for_device)
+
+    def _watch_reporter(self) -> None:
+        while not self._ending.wait(_LOOK_S):
+            self._now()  # watchers are told as soon as it is stale
+
+
+class _Servicer(grpc_health.HealthServicer):  # type: ignore[misc]
+    """The reference servicer; its answers say why, and its watchers are bounded."""
+
+    def __init__(self, health: Callable[[], Health]) -> None:
+        super().__init__()
+        self._health = health
+        self._shown = HealthState.NOT_SERVING
+        self._watchers = 0
+        # A fresh servicer answers SERVING for the empty name, which would be a lie.
+        self.set('', health_pb2.HealthCheckResponse.NOT_SERVING)
+
+    def show(self, state: HealthState) -> None:
+        """Tell the watchers of a change."""
+        if state is not self._shown:
+            self._shown = state
+            self.set('', getattr(health_pb2.HealthCheckResponse, state.value))
+
+    def Check(self, request: Any, context: Any) -> Any:
+        """The standard call."""
+        health = self._health()
+        if not request.service:
+            context.set_trailing_metadata(_metadata(health))
+        return super().Check(request, context)
+
+    def Watch(self, request: Any, context: Any,
+              send_response_callback: Any = None) -> Any:
+        """The standard call; one watcher too many is refused."""
+        with self._lock:
+            full = self._watchers >= MAX_WATCHERS
+            self._watchers += not full
+        if full:
+            context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED,
+                          f'{MAX_WATCHERS} watchers: expected no more; use Check')
+        context.add_callback(self._leave)
+        return super().Watch(request, context, send_response_callback)
+
+    Watch.experimental_non_blocking = True  # type: ignore[attr-defined]
+    Watch.experimental_thread_pool = None  # type: ignore[attr-defined]
+
+    def _leave(self) -> None:
+        with self._lock:
+            self._watchers -= 1
 
 
 def check(port: int, timeout_s: float = 1.0) -> HealthState:
     """Ask the process on ``port`` of this host once."""
+    return ask(port, timeout_s).state
+
+
+def ask(port: int, timeout_s: float = 1.0) -> Health:
+    """Ask the process on ``port`` of this host once, and why."""
     with grpc.insecure_channel(f'127.0.0.1:{port}') as channel:
-        stub = health_pb2_grpc.HealthStub(channel)
+        call = health_pb2_grpc.HealthStub(channel).Check
         try:
-            answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=timeout_s)
+            answer, rpc = call.with_call(health_pb2.HealthCheckRequest(), timeout=timeout_s)
         except grpc.RpcError:
-            return HealthState.UNREACHABLE
+            return Health(HealthState.UNREACHABLE)
+        said = dict(rpc.trailing_metadata() or ())
     if answer.status == health_pb2.HealthCheckResponse.SERVING:
-        return HealthState.SERVING
-    return HealthState.NOT_SERVING
+        return Health(HealthState.SERVING)
+    return _health_of(said)
+
+
+def _metadata(health: Health) -> tuple[tuple[str, str | bytes], ...]:
+    if health.state is HealthState.SERVING:
+        return ()
+    return ((_KEY_PROBLEM, health.problem.encode()[:_PROBLEM_BYTES]),
+            (_KEY_SINCE, str(round(health.since_s * 1000))),
+            (_KEY_DEVICE, '1' if health.waits_for_device else '0'))
+
+
+def _health_of(said: dict[str, str | bytes]) -> Health:
+    """What NOT_SERVING came with; nothing of it from another program on the port."""
+    problem, since = said.get(_KEY_PROBLEM, b''), said.get(_KEY_SINCE, '')
+    text = problem.decode('utf-8', 'replace') if isinstance(problem, bytes) else problem
+    since_s = int(since) / 1000.0 if isinstance(since, str) and since.isdigit() else 0.0
+    return Health(HealthState.NOT_SERVING, text, since_s, said.get(_KEY_DEVICE) == '1')
 
 
 def _require_free(port: int) -> None:

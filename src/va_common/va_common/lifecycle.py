@@ -16,7 +16,7 @@ from rclpy.parameter import Parameter
 
 from va_common import qos
 from va_common.errors import AssistantError, error_of, ErrorCode
-from va_common.health import HealthServer, PORTS
+from va_common.health import HealthServer, PORTS, STALE_S
 from va_common.logging_client import LoggingClient
 from va_common.node_log import NodeLog
 from va_common.node_main import run_node
@@ -63,7 +63,9 @@ class AssistantNode(LifecycleNodeMixin, Node):  # type: ignore[misc]
         self.log = NodeLog(self, self.logging_client, str(self.setting('system.log_level')))
         self.is_active = False
         self._failure: str | None = None
+        self._failed_device = False
         self._problem: str | None = 'not active'
+        self._report_lock = threading.Lock()
         self._health = self._open_health(name) if serve_health else None
         self._start_reporting()
         self._autostart()
@@ -86,6 +88,10 @@ class AssistantNode(LifecycleNodeMixin, Node):  # type: ignore[misc]
         """Why the active node does not do its work; None when it does."""
         return None
 
+    def waits_for_device(self) -> bool:
+        """Whether the problem is a device that this node opens again by itself."""
+        return False
+
     def diagnostics(self) -> dict[str, str]:
         """Values for /diagnostics."""
         return {}
@@ -106,7 +112,7 @@ class AssistantNode(LifecycleNodeMixin, Node):  # type: ignore[misc]
     def fail(self, reason: str) -> None:
         """Say NOT_SERVING with a reason until the node is deactivated."""
         self.log.error(reason)
-        self._failure = reason
+        self._failure, self._failed_device = reason, False
         self._report_health()
 
     def require_active(self) -> None:
@@ -120,8 +126,12 @@ class AssistantNode(LifecycleNodeMixin, Node):  # type: ignore[misc]
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Lifecycle callback; see :meth:`do_configure`."""
         started = time.monotonic()
+        self._failure = None
         if not self._attempt('configure', self.do_configure):
+            failure = self._failure
             self._attempt('cleanup', self.do_cleanup)
+            self._failure = failure
+            self._report_health()
             return TransitionCallbackReturn.FAILURE
         self.log.info('configured', ms=_ms_since(started), profile=self.profile.name)
         return TransitionCallbackReturn.SUCCESS
@@ -133,8 +143,11 @@ class AssistantNode(LifecycleNodeMixin, Node):  # type: ignore[misc]
             return TransitionCallbackReturn.FAILURE
         self._failure = None
         if not self._attempt('activate', self.do_activate):
+            failure = self._failure
             self._attempt('deactivate', self.do_deactivate)
+            self._failure = failure
             LifecycleNodeMixin.on_deactivate(self, state)
+            self._report_health()
             return TransitionCallbackReturn.FAILURE
         self.is_active = True
         self._report_health()
@@ -201,6 +214,7 @@ class AssistantNode(LifecycleNodeMixin, Node):  # type: ignore[misc]
         except Exception as raised:
             error = error_of(raised)
             self._failure = f'{what} failed: {error.message}'
+            self._failed_device = error.code == ErrorCode.DEVICE_FAILED
             self.log.error(self._failure, exc_info=error.code == ErrorCode.INTERNAL)
             return False
         return True
@@ -208,7 +222,8 @@ class AssistantNode(LifecycleNodeMixin, Node):  # type: ignore[misc]
     # Health and diagnostics -------------------------------------------------------------------
 
     def _open_health(self, name: str) -> HealthServer:
-        server = HealthServer(PORTS[name] + int(self.setting('system.port_offset')))
+        port = PORTS[name] + int(self.setting('system.port_offset'))
+        server = HealthServer(port, stale_s=STALE_S)
         server.start()
         return server
 
@@ -218,7 +233,8 @@ class AssistantNode(LifecycleNodeMixin, Node):  # type: ignore[misc]
         # to see why a node is not active.
         self._diagnostics = Node.create_publisher(
             self, DiagnosticArray, '/diagnostics', qos.EVENTS)
-        self.create_timer(HEALTH_PERIOD_S, self._report_health, callback_group=group)
+        # In the group of the subscriptions: one of their callbacks that never returns is noticed.
+        self.create_timer(HEALTH_PERIOD_S, self._report_health)
         self.create_timer(DIAGNOSTICS_PERIOD_S, self._publish_diagnostics, callback_group=group)
 
     def problem(self) -> str | None:
@@ -233,23 +249,35 @@ class AssistantNode(LifecycleNodeMixin, Node):  # type: ignore[misc]
             return f'health_problem failed: {error_of(error).message}'
 
     def _report_health(self) -> None:
-        problem = self.problem()
-        if problem != self._problem and self.is_active:
+        """Tell gRPC clients and, when it changed, /diagnostics at once: they never disagree."""
+        with self._report_lock:
+            problem = self.problem()
+            changed, self._problem = problem != self._problem, problem
+            if self._health is not None:
+                self._health.set(problem is None, problem or '', self._waits(problem))
+        if changed and self.is_active:
             self.log.info('serving') if problem is None else self.log.warning(problem)
-        self._problem = problem
-        if self._health is not None:
-            self._health.set(problem is None)
+        if changed:
+            self._publish_diagnostics()
+
+    def _waits(self, problem: str | None) -> bool:
+        if self._failure is not None:
+            return self._failed_device
+        return problem is not None and self.is_active and self.waits_for_device()
 
     def _publish_diagnostics(self) -> None:
         if not self.context.ok():
             return
-        problem = self.problem()
+        problem = self._problem
+        values = self._diagnostic_values()
+        if self._waits(problem):
+            values['waits for device'] = 'yes'
         status = DiagnosticStatus(
             level=DiagnosticStatus.OK if problem is None else self._level(),
             name=f'{self.get_fully_qualified_name().lstrip("/")}: {self.get_name()}',
             message='serving' if problem is None else problem,
             hardware_id=self.get_name(),
-            values=[KeyValue(key=k, value=v) for k, v in self._diagnostic_values().items()],
+            values=[KeyValue(key=key, value=value) for key, value in values.items()],
         )
         message = DiagnosticArray(status=[status])
         message.header.stamp = self.get_clock().now().to_msg()

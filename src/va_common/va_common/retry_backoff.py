@@ -42,9 +42,13 @@ class RestartBudget:
 
     def use(self, now_s: float) -> bool:
         """Take one restart at ``now_s`` (any steady clock). False: the budget is spent."""
-        while self._uses and now_s - self._uses[0] >= self._window_s:
-            self._uses.popleft()
-        if len(self._uses) >= self._limit:
+        if self.used(now_s) >= self._limit:
             return False
         self._uses.append(now_s)
         return True
+
+    def used(self, now_s: float) -> int:
+        """How many restarts lie within the window that ends at ``now_s``."""
+        while self._uses and now_s - self._uses[0] >= self._window_s:
+            self._uses.popleft()
+        return len(self._uses)

@@ -5,6 +5,7 @@ import array
 from pathlib import Path
 import random
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -176,13 +177,13 @@ def test_silence_of_the_topic_is_a_problem(make_node, run):
     robot = run(node)
     node.progress._clock = lambda: node.now_s
     node.now_s = 100.0
-    node.progress.restart('frames')
+    node.progress.restart('chunks')
     node.now_s = 102.9
     assert node.problem() is None
     node.now_s = 104.5
-    assert node.problem() == 'no audio on stt/audio for 3 s'
+    assert node.problem() == 'no audio on stt/audio for 3 s: stt sends none'
     node.now_s = 111.0
-    assert node.problem() == 'no audio on stt/audio for 10 s'
+    assert node.problem() == 'no audio on stt/audio for 10 s: stt sends none'
     robot.send()
     frames(node, 1)
     wait_for(lambda: node.problem() is None, 10, 'recovery')
@@ -196,6 +197,18 @@ def test_a_failing_engine_is_a_problem_and_the_node_lives(make_node, run):
     wait_for(lambda: node.problem() == 'scoring fails: RuntimeError: onnx broke', 10, 'problem')
     node.fake.failure = None
     robot.send(start_s=1000.08)
+    wait_for(lambda: node.problem() is None, 10, 'recovery')
+
+
+def test_a_frame_that_is_scored_for_ever_is_a_problem(make_node, run, monkeypatch):
+    monkeypatch.setattr('va_kwd.node.HANG_S', 0.2)
+    node = make_node()
+    robot = run(node)
+    hung = threading.Event()
+    monkeypatch.setattr(node.fake, 'score', lambda frame: hung.wait(30) and {'hey_jarvis': 0.0})
+    robot.send()
+    wait_for(lambda: 'it hangs' in (node.problem() or ''), 10, 'problem')
+    hung.set()
     wait_for(lambda: node.problem() is None, 10, 'recovery')
 
 

@@ -24,6 +24,7 @@ from va_kwd.wake_words import parse_wake_words, WakeWord
 
 CATALOGUE_ID = 'openwakeword'
 STALL_S = 3.0
+HANG_S = 2.0
 _STALL_STEPS_S = (STALL_S, 10.0, 60.0, 600.0, 3600.0)
 QUEUE_CHUNKS = 25
 """2 s of sound; what is older is no longer worth a wake."""
@@ -76,6 +77,7 @@ class KwdNode(AssistantNode):
         self._detector.reset()
         self._scoring_error = None
         self.progress.restart('frames')
+        self.progress.restart('chunks')
 
     def do_deactivate(self) -> None:
         """Stop scoring."""
@@ -94,15 +96,17 @@ class KwdNode(AssistantNode):
             queue.stop()
 
     def health_problem(self) -> str | None:
-        """No sound, or sound that cannot be scored."""
+        """Sound that is not or cannot be scored, or none at all: that is not its own fault."""
         if self._scoring_error is not None:
             return self._scoring_error
-        idle_s = self.progress.idle_s('frames')
-        if idle_s <= STALL_S:
-            return None
-        # In steps: each new text is a line in the log.
-        passed_s = max(step for step in _STALL_STEPS_S if step < idle_s)
-        return f'no audio on stt/audio for {passed_s:g} s'
+        if self._queue is not None and self._queue.busy_s > HANG_S:
+            return f'it hangs: one frame has been scored for more than {HANG_S:g} s'
+        idle_s = self.progress.idle_s('chunks')
+        if idle_s > STALL_S:
+            # In steps: each new text is a line in the log.
+            passed_s = max(step for step in _STALL_STEPS_S if step < idle_s)
+            return f'no audio on stt/audio for {passed_s:g} s: stt sends none'
+        return None
 
     def diagnostics(self) -> dict[str, str]:
         """Losses of the stream."""
@@ -134,6 +138,7 @@ class KwdNode(AssistantNode):
         except AssistantError as error:
             self._refuse(error)
             return
+        self.progress.advance('chunks')
         queue.put((samples, message.sequence, to_seconds(message.header.stamp)))
 
     def _refuse(self, error: AssistantError) -> None:

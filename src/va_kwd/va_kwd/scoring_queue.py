@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 import threading
+import time
 
 import numpy as np
 import numpy.typing as npt
@@ -39,8 +40,15 @@ class ScoringQueue:
         self._changed = threading.Condition()
         self._stopping = False
         self._busy = False
+        self._busy_since_s = 0.0
         self._thread = threading.Thread(target=self._run, name='kwd-scoring', daemon=True)
         self._thread.start()
+
+    @property
+    def busy_s(self) -> float:
+        """For how many seconds the chunk at hand has been scored; 0 with none at hand."""
+        with self._changed:
+            return time.monotonic() - self._busy_since_s if self._busy else 0.0
 
     def put(self, chunk: Chunk) -> None:
         """Queue a chunk; never waits."""
@@ -86,6 +94,7 @@ class ScoringQueue:
                     return
                 chunk = self._chunks.popleft()
                 self._busy = True
+                self._busy_since_s = time.monotonic()
             try:
                 self._score(chunk)
             except Exception as error:

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Nodes without engines, for the tests of main and loader: run as processes in their places.
 
-Files in ``$FAKE_DIR`` tell a node how to misbehave: ``llm.hang``, ``stt.refuse``, ``kwd.deaf``.
+Files in ``$FAKE_DIR`` tell a node how to misbehave: ``llm.hang``, ``stt.refuse``, ``kwd.deaf``,
+``stt.unplugged``, ``llm.wedged``, ``llm.holding``.
 """
 
+import ctypes
 import os
 from pathlib import Path
 import sys
@@ -21,6 +23,7 @@ from va_interfaces.srv import Cancel, StartListening, StopListening
 class FakeNode(AssistantNode):
     def __init__(self, name, **arguments):
         super().__init__(name, section=name, **arguments)
+        self.create_timer(0.2, self._misbehave)
         group = ReentrantCallbackGroup()
         if name == 'tts':
             ActionServer(self, Speak, 'tts/speak', self._speak, callback_group=group)
@@ -40,7 +43,18 @@ class FakeNode(AssistantNode):
             raise AssistantError(ErrorCode.MODEL_MISSING, 'model fake.onnx is missing')
 
     def health_problem(self):
+        if self._is_told('unplugged'):
+            return 'the microphone is gone; plug it in'
         return 'told to be deaf' if self._is_told('deaf') else None
+
+    def waits_for_device(self):
+        return self._is_told('unplugged')
+
+    def _misbehave(self):
+        if self._is_told('wedged'):
+            threading.Event().wait(600.0)
+        if self._is_told('holding'):
+            ctypes.PyDLL(None).sleep(600)
 
     def _speak(self, goal):
         goal.succeed()

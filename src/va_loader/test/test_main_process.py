@@ -243,13 +243,42 @@ def test_a_node_that_says_not_serving_is_restarted_until_its_budget_is_spent(ass
     assistant.start().wait_state('idle')
     assistant.tell('stt', 'deaf')
     # The restarted node comes up once it is told to hear again, then the budget is spent.
-    wait_for(lambda: 'stt is restarted' in assistant.text(), 30.0, 'a restart')
+    wait_for(lambda: 'stt is lost: told to be deaf' in assistant.text(), 30.0, 'a restart')
     assistant.untell('stt', 'deaf')
     wait_for(lambda: 'stt is back' in assistant.text(), BOOT_S, 'stt')
     assistant.tell('stt', 'deaf')
     state = assistant.wait_state('fatal')
     assert 'stt needed more than 1 restarts in 60 s' in state.reason
     assert assistant.process.wait(30.0) == 1
+
+
+def test_a_node_that_waits_for_its_device_is_not_restarted(assistant):
+    assistant.configure(limit=1)
+    assistant.start().wait_state('idle')
+    pids = assistant.pids()
+    seen = len(assistant.states)
+    assistant.tell('stt', 'unplugged')
+    state = assistant.wait_state('recovering', since=seen)
+    assert state.reason == 'stt: the microphone is gone; plug it in'
+    seen = len(assistant.states)
+    assistant.untell('stt', 'unplugged')
+    assistant.wait_state('idle', since=seen)
+    assert assistant.pids() == pids
+    assert 'is lost' not in assistant.text()
+
+
+@pytest.mark.parametrize(('how', 'reason'), [
+    ('wedged', 'stood still'), ('holding', 'no answer')])
+def test_a_wedged_node_is_restarted(assistant, how, reason):
+    """A callback that never returns; native code that never lets go of the interpreter."""
+    assistant.start().wait_state('idle')
+    seen = len(assistant.states)
+    assistant.tell('llm', how)
+    state = assistant.wait_state('recovering', since=seen)
+    assistant.untell('llm', how)
+    assert reason in state.reason
+    assert 'restarting it, attempt 1 of 3' in state.reason
+    assistant.wait_state('idle', since=seen + 1)
 
 
 def test_stop_by_service_and_push_to_talk(assistant):

@@ -5,15 +5,16 @@ import asyncio
 
 import pytest
 
-from va_common.health import HealthState
+from va_common.health import Health, HealthState
 from va_loader.failures import FatalError, NodeFailure
 from va_loader.health_watcher import Grace, HealthJudge, HealthWatcher
 from va_loader.managed_node import ManagedNode
 from va_loader.procfs import Activity, activity, is_starved, Sample
 from va_loader.restart_policy import RestartPolicy
 
-SERVING, NOT_SERVING = HealthState.SERVING, HealthState.NOT_SERVING
-SILENT = HealthState.UNREACHABLE
+SERVING, NOT_SERVING = Health(HealthState.SERVING), Health(HealthState.NOT_SERVING)
+SILENT = Health(HealthState.UNREACHABLE)
+UNPLUGGED = Health(HealthState.NOT_SERVING, 'microphone is gone', 9.0, waits_for_device=True)
 
 
 class FakeNode:
@@ -23,7 +24,9 @@ class FakeNode:
         self.name, self.journal = name, journal
         self.trouble = asyncio.Queue()
         self.failures = 0
-        self.is_healthy = True
+        self.unplugged = 0
+        self.is_healthy = self.running = True
+        self.tell = None
 
     def note(self, what):
         self.journal.append((round(asyncio.get_running_loop().time(), 3), self.name, what))
@@ -37,9 +40,13 @@ class FakeNode:
         if self.failures:
             self.failures -= 1
             raise NodeFailure(self.name, 'configure', 'refused')
+        if self.unplugged:
+            self.unplugged -= 1
+            raise NodeFailure(self.name, 'configure', 'no input device', waits_for_device=True)
         self.note('up')
 
-    async def lost(self):
+    async def lost(self, tell):
+        self.tell = tell
         return await self.trouble.get()
 
     async def healthy(self):
@@ -57,13 +64,13 @@ class FakeNode:
 
 class Rig:
     def __init__(self, limit=3):
-        self.journal, self.lost, self.back = [], [], []
+        self.journal, self.lost, self.back, self.waits = [], [], [], []
         self.nodes = {name: FakeNode(name, self.journal)
                       for name in ('logger', 'tts', 'llm', 'stt', 'kwd')}
         self.policy = RestartPolicy(
             self.nodes, dict.fromkeys(self.nodes, 8.0), (1.0, 3.0, 5.0), limit,
             lambda name, reason: self.lost.append((name, reason)), self.back.append,
-            lambda level, line: None)
+            lambda level, line: None, lambda name, reason: self.waits.append((name, reason)))
         self.policy.add(list(self.nodes))
 
     def breaks(self, name, reason='killed by SIGKILL'):
@@ -102,7 +109,8 @@ def test_a_crashed_node_is_restarted_alone_after_a_second(run):
     rig = scenario(run, script)
     assert rig.who() == {'llm'}
     assert rig.when('llm', 'start') == [1.0]
-    assert (rig.lost, rig.back) == ([('llm', 'killed by SIGKILL')], ['llm'])
+    reason = 'killed by SIGKILL; restarting it, attempt 1 of 3'
+    assert (rig.lost, rig.back) == ([('llm', reason)], ['llm'])
 
 
 def test_its_imports_begin_during_the_pause(run):
@@ -200,6 +208,58 @@ def test_kwd_lost_together_with_stt_waits_for_it(run):
     assert (rig.when('kwd', 'start') or rig.when('kwd', 'arm')) >= rig.when('stt', 'up')
 
 
+def test_a_node_that_waits_for_its_device_is_left_alone_for_as_long_as_it_takes(run):
+    async def script(rig):
+        await asyncio.sleep(1)
+        rig.nodes['stt'].tell('microphone is gone')
+        rig.nodes['stt'].tell('microphone is gone')
+        await asyncio.sleep(3600)
+        rig.nodes['stt'].tell(None)
+        await asyncio.sleep(10)
+    rig = scenario(run, script)
+    assert rig.waits == [('stt', 'microphone is gone')]
+    assert (rig.lost, rig.back) == ([], ['stt'])
+    assert not rig.journal
+
+
+def test_kwd_is_not_to_blame_while_stt_waits_for_its_microphone(run):
+    async def script(rig):
+        await asyncio.sleep(1)
+        rig.nodes['stt'].is_healthy = False
+        rig.nodes['stt'].tell('microphone is gone')
+        rig.breaks('kwd', 'no audio')
+        await asyncio.sleep(600)
+        rig.nodes['stt'].is_healthy = True
+        rig.nodes['stt'].tell(None)
+        await asyncio.sleep(60)
+    rig = scenario(run, script)
+    assert not rig.journal
+    assert rig.back == ['stt']
+
+
+def test_kwd_that_is_killed_while_stt_waits_for_its_microphone_is_restarted(run):
+    async def script(rig):
+        await asyncio.sleep(1)
+        rig.nodes['stt'].is_healthy = False
+        rig.nodes['stt'].tell('microphone is gone')
+        rig.nodes['kwd'].running = False
+        rig.breaks('kwd')
+        await asyncio.sleep(60)
+    rig = scenario(run, script)
+    assert len(rig.when('kwd', 'start')) == 1
+
+
+def test_a_killed_node_that_comes_back_without_its_device_is_not_counted(run):
+    async def script(rig):
+        rig.nodes['stt'].unplugged = 50
+        rig.breaks('stt')
+        await asyncio.sleep(600)
+    rig = scenario(run, script)
+    assert rig.when('stt', 'kill') == [0.0]
+    assert rig.waits == [('stt', 'no input device')]
+    assert rig.back == ['stt']
+
+
 # Health ----------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize(('state', 'doing', 'limit_s'), [
@@ -207,14 +267,46 @@ def test_kwd_lost_together_with_stt_waits_for_it(run):
     (SILENT, Activity.ASLEEP, 2.0),
     (SERVING, Activity.FROZEN, 1.0),
     (SILENT, Activity.FROZEN, 1.0),
-    (SILENT, Activity.BUSY, 30.0),
-    (NOT_SERVING, Activity.BUSY, 30.0),
+    (SILENT, Activity.BUSY, 2.0),
+    (NOT_SERVING, Activity.BUSY, 2.0),
+    (SILENT, Activity.STARVED, 30.0),
+    (NOT_SERVING, Activity.STARVED, 30.0),
+    (UNPLUGGED, Activity.FROZEN, 1.0),
 ])
 def test_each_trouble_has_its_grace(state, doing, limit_s):
     judge = HealthJudge(Grace())
     assert judge.judge(100.0, state, doing) is None
+    assert judge.judge(100.2, state, doing) is None
+    assert judge.judge(100.0 + limit_s + 0.1, state, doing)
+
+
+@pytest.mark.parametrize(('state', 'doing', 'limit_s'), [
+    (SILENT, Activity.ASLEEP, 2.0), (SILENT, Activity.STARVED, 30.0)])
+def test_it_is_not_lost_before(state, doing, limit_s):
+    judge = HealthJudge(Grace())
+    judge.judge(100.0, state, doing)
     assert judge.judge(100.0 + limit_s - 0.1, state, doing) is None
-    assert judge.judge(100.0 + limit_s, state, doing)
+
+
+def test_what_a_node_has_known_for_long_is_confirmed_by_one_more_check():
+    judge = HealthJudge(Grace())
+    hung = Health(HealthState.NOT_SERVING, 'its executor has stood still', 60.0)
+    assert judge.judge(100.0, hung, Activity.ASLEEP) is None
+    assert 'stood still' in judge.judge(100.3, hung, Activity.ASLEEP)
+
+
+def test_a_node_that_waits_for_its_device_is_never_lost():
+    judge = HealthJudge(Grace())
+    assert not any(judge.judge(at, UNPLUGGED, Activity.ASLEEP) for at in range(0, 1000, 2))
+
+
+def test_starving_leaves_the_patience_for_what_comes_after():
+    judge = HealthJudge(Grace())
+    for at in range(20):
+        assert judge.judge(float(at), SILENT, Activity.STARVED) is None
+    hung = Health(HealthState.NOT_SERVING, 'its executor has stood still', 20.0)
+    assert judge.judge(20.5, hung, Activity.ASLEEP) is None
+    assert judge.judge(21.0, SERVING, Activity.ASLEEP) is None
 
 
 def test_one_good_answer_forgives():
@@ -234,7 +326,7 @@ def test_a_late_checker_does_not_blame_the_node():
 
 @pytest.mark.parametrize(('after', 'expected'), [
     (Sample('S', 1.0, 0.0), Activity.ASLEEP), (Sample('S', 1.9, 0.0), Activity.BUSY),
-    (Sample('S', 1.0, 0.9), Activity.BUSY),
+    (Sample('S', 1.0, 0.9), Activity.STARVED), (Sample('S', 2.9, 0.9), Activity.BUSY),
     (Sample('R', 1.1, 0.0), Activity.ASLEEP), (Sample('T', 1.0, 0.0), Activity.FROZEN),
     (Sample('Z', 1.0, 0.0), Activity.GONE), (Sample('', 0.0, 0.0), Activity.GONE),
 ])
@@ -254,7 +346,7 @@ class Patient:
 
     def __init__(self):
         self.state, self.letter, self.worked_s = SERVING, 'S', 0.0
-        self.works = 0.0
+        self.works = self.queues = 0.0
 
     async def check(self):
         if self.state is SILENT:
@@ -262,7 +354,8 @@ class Patient:
         return self.state
 
     def look(self):
-        return Sample(self.letter, self.works * asyncio.get_running_loop().time(), 0.0)
+        now_s = asyncio.get_running_loop().time()
+        return Sample(self.letter, self.works * now_s, self.queues * now_s)
 
     def watcher(self):
         return HealthWatcher(self.check, self.look, lambda: self.letter == 'T', interval_s=2.0)
@@ -293,8 +386,27 @@ def test_a_frozen_or_wedged_node_is_found_within_5_s(run, changes, word):
     assert word in reason
 
 
-def test_a_busy_node_is_left_alone_for_long(run):
+def test_a_node_that_holds_its_own_interpreter_is_found_within_5_s(run):
     seconds, _ = found_after(run, lambda patient: vars(patient).update(state=SILENT, works=1.0))
+    assert seconds <= 5.0
+
+
+def test_a_device_it_waits_for_is_told_and_that_it_is_there(run):
+    async def live():
+        patient, told = Patient(), []
+        lost = asyncio.ensure_future(patient.watcher().lost(told.append))
+        for state in (SERVING, UNPLUGGED, SERVING):
+            patient.state = state
+            await asyncio.sleep(10.0)
+        lost.cancel()
+        await asyncio.gather(lost, return_exceptions=True)
+        return told
+    assert run(live()) == ['microphone is gone', None]
+
+
+def test_a_starved_node_is_left_alone_for_long(run):
+    seconds, _ = found_after(
+        run, lambda patient: vars(patient).update(state=SILENT, works=0.2, queues=0.8))
     assert 30.0 <= seconds < 40.0
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from va_common import local_only, process
 from va_common.config_loader import Config
 from va_common.errors import AssistantError, ErrorCode
-from va_common.health import check, HealthServer, HealthState, PORTS
+from va_common.health import ask, Health, HealthServer, PORTS
 from va_common.profile import Profile, resolve
 from va_loader.children import Children, print_line
 from va_loader.control import Control, Request
@@ -127,10 +127,11 @@ class Loader:
         port = SPECS[name].port(self._offset)
         interval_s = float(str(self._config.get('loader.health_interval_ms'))) / 1000.0
 
-        async def ask() -> HealthState:
-            return await self._loop.run_in_executor(self._checks, check, port, CHECK_TIMEOUT_S)
+        async def ask_node() -> Health:
+            return await self._loop.run_in_executor(self._checks, ask, port, CHECK_TIMEOUT_S)
 
-        return HealthWatcher(ask, lambda: sample(pid), lambda: is_frozen(pid), interval_s)
+        return HealthWatcher(ask_node, lambda: sample(pid), lambda: is_frozen(pid), interval_s,
+                             look_at_self=lambda: sample(os.getpid()))
 
     # A session and what it tells --------------------------------------------------------------
 
@@ -145,7 +146,7 @@ class Loader:
             tuple(float(pause) / 1000.0 for pause in backoff_ms),
             int(str(section['restart_limit'])), str(section['greeting']))
         hooks = Hooks(self._show, self._on_ready, self._on_closed, self._on_lost, self._on_back,
-                      self._log, self._port.speak)
+                      self._on_waits, self._log, self._port.speak)
         self._log('info', f'profile {self._profile.name}: {self._profile.reason}')
         self._started_s = time.monotonic()
         return LiveSession(self._nodes, settings, self._guard(), hooks)
@@ -188,6 +189,11 @@ class Loader:
         from va_loader.dialog_events import NodeLost
 
         self._restarts[name] += 1
+        self._bus.post(NodeLost(name, reason))
+
+    def _on_waits(self, name: str, reason: str) -> None:
+        from va_loader.dialog_events import NodeLost
+
         self._bus.post(NodeLost(name, reason))
 
     def _on_back(self, name: str) -> None:

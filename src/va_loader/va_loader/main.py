@@ -9,7 +9,7 @@ import signal
 import sys
 
 from va_common import process
-from va_common.health import check, HealthState, PORTS
+from va_common.health import ask, Health, HealthState, PORTS
 from va_common.retry_backoff import RestartBudget
 from va_loader.bootstrap import BootstrapError, prepare, Prepared
 from va_loader.children import environment, print_line
@@ -94,10 +94,11 @@ class Main:
             return f'no answer within {START_TIMEOUT_S:g} s of its start'
         return await watcher.lost()
 
-    async def _answers(self) -> HealthState:
+    async def _answers(self) -> Health:
         loop = asyncio.get_running_loop()
-        state = await loop.run_in_executor(self._checks, check, self._port, CHECK_TIMEOUT_S)
-        return HealthState.SERVING if state is HealthState.NOT_SERVING else state
+        health = await loop.run_in_executor(self._checks, ask, self._port, CHECK_TIMEOUT_S)
+        answers = health.state is not HealthState.UNREACHABLE
+        return Health(HealthState.SERVING) if answers else health
 
     async def _clear_up(self) -> None:
         await self._forker.settle(self._last_resort.write)

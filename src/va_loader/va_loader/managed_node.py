@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
 from va_loader.failures import NodeFailure
-from va_loader.health_watcher import HealthWatcher
+from va_loader.health_watcher import HealthWatcher, Tell
 from va_loader.procfs import is_starved, Sample
 
 PROCESS_TIMEOUT_S = 30.0
@@ -125,10 +125,18 @@ class ManagedNode:
         await self._within(self._make_ready(), timeout_s)
         self._is_up = True
 
-    async def lost(self) -> str:
-        """Return, with the reason, once the running node has crashed, hung or stopped serving."""
+    @property
+    def running(self) -> bool:
+        """Whether its process has not ended."""
+        return bool(self.pid)
+
+    async def lost(self, tell: Tell) -> str:
+        """Return, with the reason, once the running node has crashed, hung or stopped serving.
+
+        ``tell`` hears of a device that it waits for, see :class:`HealthWatcher`.
+        """
         process = self._require_process()
-        watch = asyncio.ensure_future(self._make_health(process).lost())
+        watch = asyncio.ensure_future(self._make_health(process).lost(tell))
         end = asyncio.ensure_future(process.exited())
         return await _first(watch, end)
 
@@ -197,7 +205,7 @@ class ManagedNode:
                 raise self._failure(end.result())
             if not task.done():
                 raise self._failure(f'not done after {limit_s:g} s')
-            self._raise_of(task)
+            await self._raise_of(task)
         finally:
             await _cancel(task, end)
 
@@ -216,9 +224,12 @@ class ManagedNode:
                            return_when=asyncio.FIRST_COMPLETED)
         return limit_s
 
-    def _raise_of(self, task: asyncio.Future[None]) -> None:
+    async def _raise_of(self, task: asyncio.Future[None]) -> None:
         error = task.exception()
         if isinstance(error, NodeFailure):
+            said = await self._make_health(self._require_process()).ask()
+            if said.problem and said.problem != 'not active':
+                raise NodeFailure(self.name, self._step, said.problem, said.waits_for_device)
             raise self._failure(error.reason)
         if error is not None:
             raise error

@@ -11,6 +11,9 @@ _STOPPED = ('T', 't')
 BUSY_SHARE = 0.3
 """Share of the time on, or waiting for, a core from which a process counts as busy."""
 
+STARVED_SHARE = 0.3
+"""Share of the time in the queue for a core from which a process that also waited longer than it
+computed counts as starved."""
 STARVED_RATIO = 1.5
 STARVED_MIN_S = 1.0
 
@@ -22,7 +25,9 @@ class Activity(Enum):
     FROZEN = 'frozen'
     """Stopped by a signal or a debugger."""
     BUSY = 'busy'
-    """It computed, or waited for a core that others had."""
+    """It computed."""
+    STARVED = 'starved'
+    """It waited for a core that others had."""
     ASLEEP = 'asleep'
 
 
@@ -69,6 +74,9 @@ def activity(before: Sample, after: Sample, span_s: float) -> Activity:
         return Activity.GONE
     if after.state in _STOPPED:
         return Activity.FROZEN
+    queued_s = after.queued_s - before.queued_s
+    if queued_s >= max(STARVED_SHARE * span_s, after.computed_s - before.computed_s):
+        return Activity.STARVED
     if after.worked_s - before.worked_s >= BUSY_SHARE * span_s:
         return Activity.BUSY
     return Activity.ASLEEP

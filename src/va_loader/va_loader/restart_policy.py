@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Protocol
 
 from va_common.retry_backoff import Backoff, RestartBudget
@@ -17,6 +18,9 @@ WINDOW_S = 60.0
 ARM_TIMEOUT_S = 5.0
 NEEDS_DOUBT_S = 5.0
 """How long a node without what it needs is given until that is found lost."""
+NEEDS_POLL_S = 0.5
+DEVICE_RETRY_S = 5.0
+"""Pause before a restarted node without its device tries to configure again."""
 
 
 class RunningNode(Protocol):
@@ -28,8 +32,12 @@ class RunningNode(Protocol):
     async def start(self, timeout_s: float) -> None:
         """From the process to SERVING. Raises NodeFailure."""
 
-    async def lost(self) -> str:
-        """Return, with the reason, once it is lost."""
+    @property
+    def running(self) -> bool:
+        """Whether its process has not ended."""
+
+    async def lost(self, tell: Callable[[str | None], None]) -> str:
+        """Return, with the reason, once it is lost; ``tell`` hears of a device it waits for."""
 
     async def healthy(self) -> bool:
         """Whether it serves at this moment."""
@@ -86,14 +94,16 @@ class RestartPolicy:
         timeouts_s: for each node's start.
         backoff_s: pauses before the restarts.
         limit: restarts of one node within 60 s; one more is fatal.
-        on_lost: told (name, reason).
-        on_back: told the name.
+        on_lost: told (name, reason); it is restarted.
+        on_back: told the name; it works again.
+        on_waits: told (name, reason): it cannot work without its device, and is left alone.
         log: told (level, line).
     """
 
     def __init__(self, nodes: Mapping[str, RunningNode], timeouts_s: Mapping[str, float],
                  backoff_s: Sequence[float], limit: int, on_lost: Callable[[str, str], None],
-                 on_back: Callable[[str], None], log: Callable[[str, str], None]) -> None:
+                 on_back: Callable[[str], None], log: Callable[[str, str], None],
+                 on_waits: Callable[[str, str], None] = lambda name, reason: None) -> None:
         self._nodes = nodes
         self._timeouts_s = timeouts_s
         self._backoffs = {name: Backoff(backoff_s) for name in nodes}
@@ -101,7 +111,9 @@ class RestartPolicy:
         self._limit = limit
         self._on_lost = on_lost
         self._on_back = on_back
+        self._on_waits = on_waits
         self._log = log
+        self._waiting: dict[str, str] = {}
         self._presence = Presence(nodes)
         self._tasks: list[asyncio.Future[None]] = []
         self._broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -145,23 +157,27 @@ class RestartPolicy:
                 continue
             if loop.time() - up_since >= HEALTHY_S:
                 self._backoffs[name].reset()
+            self._waiting.pop(name, None)
             self._presence.set(name, False)
-            self._on_lost(name, reason)
+            self._on_lost(name, f'{reason}; restarting it, {self._attempt(name)}')
             await self._restart(name, reason)
             up_since = loop.time()
             self._presence.set(name, True)
             self._on_back(name)
 
+    def _attempt(self, name: str) -> str:
+        used = self._budgets[name].used(asyncio.get_running_loop().time())
+        return f'attempt {min(used + 1, self._limit)} of {self._limit}'
+
     async def _trouble(self, name: str) -> str | None:
-        """Wait until a node is lost and return why; None: it was disarmed for a while."""
+        """Wait until a node is lost and return why; None: it was not its fault, all is well."""
         needs = SPECS[name].needs
-        lost = asyncio.ensure_future(self._nodes[name].lost())
+        lost = asyncio.ensure_future(self._nodes[name].lost(partial(self._tell, name)))
         away = asyncio.ensure_future(self._presence.one_away(needs))
         try:
             await asyncio.wait((lost, away), return_when=asyncio.FIRST_COMPLETED)
-            if not away.done() and not await self._all_healthy(needs):
-                # It starves because of a node that is about to be found lost itself.
-                await asyncio.wait((away,), timeout=NEEDS_DOUBT_S)
+            if not away.done() and await self._sit_out_trouble(name, needs, away):
+                return None
             if not away.done():
                 return lost.result()
         finally:
@@ -169,6 +185,31 @@ class RestartPolicy:
             away.cancel()
             await asyncio.gather(lost, away, return_exceptions=True)
         return await self._sit_out(name, needs)
+
+    async def _sit_out_trouble(self, name: str, needs: Sequence[str],
+                               away: asyncio.Future[None]) -> bool:
+        """Give a node time that may starve because of what it needs; whether that was it."""
+        if not self._nodes[name].running or await self._all_healthy(needs):
+            return False
+        # It starves because of a node that is about to be found lost itself, or that waits.
+        await asyncio.wait((away,), timeout=NEEDS_DOUBT_S)
+        if away.done() or not any(need in self._waiting for need in needs):
+            return False
+        self._log('info', f'{name} is not to blame: {" and ".join(needs)} waits for its device')
+        while not away.done() and self._nodes[name].running \
+                and not await self._all_healthy(needs):
+            await asyncio.wait((away,), timeout=NEEDS_POLL_S)
+        return self._nodes[name].running and not away.done()
+
+    def _tell(self, name: str, reason: str | None) -> None:
+        """A node waits for its device, or has it again."""
+        if reason is None:
+            if self._waiting.pop(name, None) is not None:
+                self._on_back(name)
+        elif reason != self._waiting.get(name):
+            self._waiting[name] = reason
+            self._log('warning', f'{name} waits for its device: {reason}')
+            self._on_waits(name, reason)
 
     async def _all_healthy(self, names: Sequence[str]) -> bool:
         return all([await self._nodes[name].healthy() for name in names])
@@ -186,20 +227,37 @@ class RestartPolicy:
         return None
 
     async def _restart(self, name: str, reason: str) -> None:
-        node = self._nodes[name]
         while True:
-            self._log('error', f'{name} is lost: {reason}')
-            await node.kill()
-            if not self._budgets[name].use(asyncio.get_running_loop().time()):
-                raise FatalError(f'{name} needed more than {self._limit} restarts in '
-                                 f'{WINDOW_S:g} s, last: {reason}')
-            pause_s = self._backoffs[name].next()
-            self._log('warning', f'{name} is restarted in {pause_s:g} s')
-            node.spawn()
-            await asyncio.sleep(pause_s)
-            await self._presence.all_up(SPECS[name].needs)
-            try:
-                await node.start(self._timeouts_s[name])
+            pause_s = await self._prepare(name, reason)
+            failure = await self._start(name, pause_s)
+            while failure is not None and failure.waits_for_device:
+                # Its process is well: only its device is away, for as long as it may be.
+                self._tell(name, failure.reason)
+                failure = await self._start(name, DEVICE_RETRY_S)
+            if failure is None:
+                self._waiting.pop(name, None)
                 return
-            except NodeFailure as failure:
-                reason = str(failure)
+            reason = str(failure)
+
+    async def _prepare(self, name: str, reason: str) -> float:
+        """End what is left of it and start a process; the pause before it is used."""
+        node = self._nodes[name]
+        await node.kill()
+        attempt = self._attempt(name)
+        if not self._budgets[name].use(asyncio.get_running_loop().time()):
+            self._log('error', f'{name} is lost: {reason}')
+            raise FatalError(f'{name} needed more than {self._limit} restarts in '
+                             f'{WINDOW_S:g} s, last: {reason}')
+        pause_s = self._backoffs[name].next()
+        self._log('error', f'{name} is lost: {reason}; restarting it in {pause_s:g} s, {attempt}')
+        node.spawn()
+        return pause_s
+
+    async def _start(self, name: str, pause_s: float) -> NodeFailure | None:
+        await asyncio.sleep(pause_s)
+        await self._presence.all_up(SPECS[name].needs)
+        try:
+            await self._nodes[name].start(self._timeouts_s[name])
+        except NodeFailure as failure:
+            return failure
+        return None

@@ -35,6 +35,8 @@ class Hooks:
     """The way down begins, for this reason."""
     lost: Callable[[str, str], None]
     back: Callable[[str], None]
+    waits: Callable[[str, str], None]
+    """A node waits for its device."""
     log: Callable[[str, str], None]
     speak: Callable[[str], Awaitable[None]]
 
@@ -49,7 +51,7 @@ class LiveSession:
         timeouts_s = {name: phase.timeout_s for phase in settings.plan for name in phase.nodes}
         self._policy = RestartPolicy(
             nodes, timeouts_s, settings.backoff_s, settings.restart_limit, hooks.lost,
-            hooks.back, hooks.log)
+            hooks.back, hooks.log, hooks.waits)
         self._phases = PhaseController(
             nodes, settings.plan, settings.backoff_s, guard, hooks.show, hooks.log,
             on_up=self._policy.add)

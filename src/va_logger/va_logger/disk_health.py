@@ -38,9 +38,8 @@ class DiskHealth:
             if self._problem is not None:
                 return self._problem
             oldest_s = min(self._running.values(), default=self._clock())
-            waiting_s = self._clock() - oldest_s
-            if waiting_s > SLOW_WRITE_S:
-                return f'a write has been waiting for the disk for {waiting_s:.0f} s'
+            if self._clock() - oldest_s > SLOW_WRITE_S:
+                return f'a write has been waiting for the disk for more than {SLOW_WRITE_S:g} s'
             return None
 
     @contextmanager

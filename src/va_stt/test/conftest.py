@@ -8,6 +8,7 @@ import hashlib
 import os
 from pathlib import Path
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -90,14 +91,34 @@ class Pulse:
         self._environment = {**os.environ, 'XDG_RUNTIME_DIR': str(folder), 'HOME': str(folder),
                              'PULSE_SERVER': f'unix:{folder}/native'}
         self.server = self._environment['PULSE_SERVER']
+        self.start()
+
+    def start(self) -> None:
+        """Start the server, also after :meth:`end`: with a speaker and a microphone."""
+        (self._folder / 'native').unlink(missing_ok=True)
         self._process = subprocess.Popen(
             ['pulseaudio', '-n', '--daemonize=no', '--exit-idle-time=-1', '--disallow-exit',
              '--use-pid-file=no', '--disable-shm=yes',
-             '-L', f'module-native-protocol-unix socket={folder}/native auth-anonymous=1',
-             '-L', 'module-null-sink sink_name=mic rate=48000'],
+             '-L', f'module-native-protocol-unix socket={self._folder}/native auth-anonymous=1',
+             '-L', 'module-null-sink sink_name=speaker rate=48000'],
             env=self._environment, stderr=subprocess.DEVNULL)
         wait_for(lambda: self._pactl('info').returncode == 0, 10.0, 'PulseAudio answers')
+        self._pactl('set-default-sink', 'speaker')
+        self.plug()
+
+    def plug(self) -> None:
+        """Plug the microphone in."""
+        loaded = self._pactl('load-module', 'module-null-sink', 'sink_name=mic', 'rate=48000')
+        self._module = loaded.stdout.decode().strip()
         self._pactl('set-default-source', 'mic.monitor')
+
+    def unplug(self) -> None:
+        """Pull the microphone out."""
+        assert self._pactl('unload-module', self._module).returncode == 0
+
+    def freeze(self, frozen: bool) -> None:
+        """Stop the server, or let it go on."""
+        self._process.send_signal(signal.SIGSTOP if frozen else signal.SIGCONT)
 
     def _pactl(self, *arguments: str) -> subprocess.CompletedProcess[bytes]:
         return subprocess.run(['pactl', *arguments], env=self._environment, check=False,

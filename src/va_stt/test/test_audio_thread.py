@@ -6,6 +6,7 @@ import threading
 import numpy as np
 import pytest
 
+from va_common.device_calls import DeviceRetry
 from va_common.errors import AssistantError, ErrorCode
 from va_common.retry_backoff import Backoff
 from va_common.testing import FakeClock, wait_for
@@ -70,7 +71,7 @@ class Rig:
         self.back = threading.Event()
         self.thread = AudioThread(
             source, sink, on_advance=lambda n: None, on_lost=lambda e: self.lost.append(e.message),
-            on_back=self.back.set, backoff=Backoff((0.001,)), **options)
+            on_back=self.back.set, retry=DeviceRetry(Backoff((0.001,))), **options)
 
 
 def test_lost_source_is_reported_once_and_opened_again():

@@ -8,13 +8,15 @@ import threading
 import time
 from typing import Protocol
 
+from va_common.device_calls import DeviceRetry
 from va_common.errors import AssistantError, error_of, ErrorCode
-from va_common.retry_backoff import Backoff
 from va_stt.audio_source import AudioSource
 from va_stt.blocks import Block
 
 READ_TIMEOUT_S = 0.2
-QUIET_S = 5.0
+QUIET_S = 2.5
+HANG_S = 2.0
+"""A step takes milliseconds and at most :data:`READ_TIMEOUT_S` of waiting."""
 STOP_TIMEOUT_S = 3.0
 
 
@@ -39,26 +41,28 @@ class AudioThread:
         on_advance: told the number of samples of each block.
         on_lost: told once when the sound stops coming, with the reason.
         on_back: told when it comes again.
-        backoff: pauses between attempts to open the source again.
+        retry: when to open the source again.
         clock: any steady clock, seconds.
     """
 
     def __init__(self, source: AudioSource, sink: BlockSink, *,
                  on_advance: Callable[[int], None], on_lost: Callable[[AssistantError], None],
-                 on_back: Callable[[], None], backoff: Backoff | None = None,
+                 on_back: Callable[[], None], retry: DeviceRetry | None = None,
                  clock: Callable[[], float] = time.monotonic) -> None:
         self._source = source
         self._sink = sink
         self._on_advance = on_advance
         self._on_lost = on_lost
         self._on_back = on_back
-        self._backoff = backoff or Backoff()
+        self._retry = retry or DeviceRetry()
         self._clock = clock
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._problem: str | None = None
+        self._waits = False
+        self._refusal = ''
         self._heard = False
-        self._heard_at = 0.0
+        self._heard_at = self._stepped_at = 0.0
 
     @property
     def problem(self) -> str | None:
@@ -67,7 +71,20 @@ class AudioThread:
             return self._problem
         if self._thread is None or not self._thread.is_alive():
             return 'the audio thread does not run'
+        if self._clock() - self._stepped_at > HANG_S:
+            return f'it hangs: the audio thread has stood still for more than {HANG_S:g} s'
         return None if self._heard else 'no sound from the microphone yet'
+
+    @property
+    def waits_for_device(self) -> bool:
+        """Whether the problem is the source, which is opened again for as long as it takes."""
+        return self._waits and self._problem is not None
+
+    def diagnostics(self) -> dict[str, str]:
+        """Values for /diagnostics."""
+        if not self._refusal:
+            return {}
+        return {'reopen_attempts': str(self._retry.attempts), 'reopen_error': self._refusal}
 
     def start(self) -> None:
         """Start the source and the thread.
@@ -79,8 +96,9 @@ class AudioThread:
         self._stopping.clear()
         self._problem = None
         self._heard = False
-        self._heard_at = self._clock()
-        self._backoff.reset()
+        self._refusal = ''
+        self._heard_at = self._stepped_at = self._clock()
+        self._retry.reset()
         self._thread = threading.Thread(target=self._run, name='stt-audio', daemon=True)
         self._thread.start()
 
@@ -103,11 +121,13 @@ class AudioThread:
         try:
             self._sink.restart()
             while not self._stopping.is_set():
+                self._stepped_at = self._clock()
                 self._step()
         except Exception as error:
             # Not the device: an engine or a mistake. The health says so, the loader restarts.
             reason = error_of(error)
-            self._lose(AssistantError(reason.code, f'audio thread failed: {reason.message}'))
+            message = f'audio thread failed: {reason.message}'
+            self._lose(AssistantError(ErrorCode.INTERNAL, message))
 
     def _step(self) -> None:
         try:
@@ -119,7 +139,7 @@ class AudioThread:
         if block is None:
             quiet_s = self._clock() - self._heard_at
             if quiet_s > QUIET_S:
-                message = f'no sound from the microphone for {QUIET_S:g} s'
+                message = f'no sound comes in for {QUIET_S:g} s: does its sender run?'
                 self._lose(AssistantError(ErrorCode.DEVICE_FAILED, message))
             return
         self._heard = True
@@ -128,23 +148,27 @@ class AudioThread:
         self._on_advance(len(block.samples))
         if self._problem is not None:
             self._problem = None
-            self._backoff.reset()
+            self._refusal = ''
+            self._retry.reset()
             self._on_back()
 
     def _lose(self, error: AssistantError) -> None:
         first = self._problem is None
-        self._problem = error.message
+        self._waits = error.code in (ErrorCode.DEVICE_FAILED, ErrorCode.UNAVAILABLE)
+        if first or not self._waits:
+            self._problem = error.message
         if first:
             self._on_lost(error)
 
     def _reopen(self) -> None:
-        while not self._stopping.wait(self._backoff.next()):
+        """Try for as long as it takes; the reason of the loss stays what people read."""
+        while self._retry.wait(self._stopping):
             try:
                 self._source.close()
                 self._source.open()
                 self._source.start()
             except AssistantError as error:
-                self._problem = error.message
+                self._refusal = error.message
                 continue
             self._heard_at = self._clock()
             self._sink.restart()

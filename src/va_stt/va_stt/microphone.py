@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 import queue
 import time
@@ -12,7 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from va_common.audio_io import find_device, StreamResampler, to_mono
+from va_common.device_calls import DeviceCalls
 from va_common.errors import AssistantError, ErrorCode
+from va_common.sound_server import DefaultDevice
 from va_stt.blocks import Block, RATE
 from va_stt.capture_clock import CaptureClock
 
@@ -20,6 +24,10 @@ BLOCK_S = 0.02
 QUEUE_BLOCKS = 150
 MAX_CHANNELS = 8
 STALL_S = 2.0
+FIRST_SOUND_S = 4.0
+"""PulseAudio may take 2 s to let an idle source flow."""
+OPEN_TIMEOUT_S = 6.0
+CLOSE_TIMEOUT_S = 2.0
 MAX_LATENCY_S = 5.0
 
 
@@ -102,8 +110,16 @@ class Microphone:
         self._format: StreamFormat | None = None
         self._queue: queue.Queue[tuple[bytes, float]] = queue.Queue(QUEUE_BLOCKS)
         self._heard_at = 0.0
+        self._heard = False
+        self._calls = DeviceCalls(lambda: f'microphone {self._label!r}')
+        self._default = DefaultDevice('source')
         self.missed_blocks = 0
         self.overflows = 0
+
+    @property
+    def _label(self) -> str:
+        """The device as messages call it."""
+        return self._format.name if self._format is not None else self._name or 'default'
 
     def open(self) -> None:
         """Find the device, agree on a format and open it, without starting it.
@@ -112,6 +128,16 @@ class Microphone:
             AssistantError: DEVICE_FAILED or UNAVAILABLE.
         """
         self.close()
+        gone = self._default.gone()
+        if gone is not None:
+            raise self._lost(gone)
+        self._calls.run('open', self._open_now, OPEN_TIMEOUT_S)
+        self._default.opened(self._label)
+
+    def _open_now(self) -> None:
+        if self._stream is not None:  # of an attempt that came back too late
+            self._stream.close(ignore_errors=True)
+            self._stream = None
         refresh_devices()
         chosen = choose_format(self._name, self._rate)
         sounddevice = load_sounddevice()
@@ -134,9 +160,10 @@ class Microphone:
             raise AssistantError(ErrorCode.DEVICE_FAILED, 'the microphone is not open')
         self._drain()
         self._converter.reset()
+        self._heard = False
         self._heard_at = time.monotonic()
         try:
-            self._stream.start()
+            self._calls.run('start', self._stream.start, CLOSE_TIMEOUT_S)
         except load_sounddevice().PortAudioError as error:
             raise self._failure('cannot be started', self._format.name, error) from error
 
@@ -144,8 +171,12 @@ class Microphone:
         """The next block; None when none came in time, or its time is not known yet.
 
         Raises:
-            AssistantError: DEVICE_FAILED when the stream ended or gives nothing for ``STALL_S``.
+            AssistantError: DEVICE_FAILED when the stream ended, gives nothing for ``STALL_S``, or
+                was moved to something that is no microphone.
         """
+        moved = self._default.problem()
+        if moved is not None:
+            raise self._lost(moved)
         try:
             data, start_s = self._queue.get(timeout=timeout_s)
         except queue.Empty:
@@ -155,14 +186,19 @@ class Microphone:
 
     def stop(self) -> None:
         """Stop the stream; idempotent."""
-        if self._stream is not None and self._stream.active:
-            self._stream.abort(ignore_errors=True)
+        stream = self._stream
+        if stream is not None and stream.active:
+            self._abandon('stop', lambda: stream.abort(ignore_errors=True))
 
     def close(self) -> None:
         """Close the device; idempotent."""
         stream, self._stream = self._stream, None
         if stream is not None:
-            stream.close(ignore_errors=True)
+            self._abandon('close', lambda: stream.close(ignore_errors=True))
+
+    def _abandon(self, what: str, call: Callable[[], None]) -> None:
+        with suppress(AssistantError):  # it hangs: opening again is refused until it returns
+            self._calls.run(what, call, CLOSE_TIMEOUT_S)
 
     def diagnostics(self) -> dict[str, str]:
         """Values for /diagnostics."""
@@ -175,6 +211,7 @@ class Microphone:
         """Run in PortAudio's thread: stamp, copy, queue."""
         now_s = time.time()
         self._heard_at = time.monotonic()
+        self._heard = True
         if status.input_overflow:
             self.overflows += 1
         latency_s = times.currentTime - times.inputBufferAdcTime
@@ -191,14 +228,15 @@ class Microphone:
     def _raise_if_lost(self) -> None:
         if self._stream is None:
             raise AssistantError(ErrorCode.DEVICE_FAILED, 'the microphone is closed')
-        name = self._format.name if self._format is not None else self._name
         if not self._stream.active:
-            message = f'microphone {name!r}: the stream ended, was it unplugged?'
-            raise AssistantError(ErrorCode.DEVICE_FAILED, message)
+            raise self._lost('its stream ended')
         silent_s = time.monotonic() - self._heard_at
-        if silent_s > STALL_S:
-            message = f'microphone {name!r}: no sound for {silent_s:.1f} s, the stream is stalled'
-            raise AssistantError(ErrorCode.DEVICE_FAILED, message)
+        if silent_s > (STALL_S if self._heard else FIRST_SOUND_S):
+            raise self._lost(f'no sound for {silent_s:.1f} s')
+
+    def _lost(self, why: str) -> AssistantError:
+        message = f'microphone {self._label!r} is gone: {why}; plug it in'
+        return AssistantError(ErrorCode.DEVICE_FAILED, message)
 
     def _drain(self) -> None:
         while True:

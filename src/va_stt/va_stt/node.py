@@ -13,9 +13,11 @@ from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from va_common import qos
 from va_common.audio_io import TimedBuffer
 from va_common.audio_messages import from_chunk
+from va_common.device_calls import DeviceRetry
 from va_common.errors import AssistantError, ErrorCode
 from va_common.lifecycle import AssistantNode
 from va_common.ros_time import to_seconds
+from va_common.sound_server import fingerprint
 from va_common.worker import Worker
 from va_interfaces.msg import AudioChunk
 from va_stt import engines
@@ -34,6 +36,8 @@ from va_stt.whisper_cuda import Transcription
 
 BUFFER_S = 10.0
 TRANSCRIBE_STUCK_S = 30.0
+STALL_S = 4.5
+"""The microphone tells of its own silence before."""
 STAMP_RANGE_S = 10.0
 
 
@@ -91,7 +95,7 @@ class SttNode(AssistantNode):
             self._listening.on_frame)
         self._audio = AudioThread(
             self._source, self._pipeline, on_advance=self._on_advance, on_lost=self._on_lost,
-            on_back=self._on_back)
+            on_back=self._on_back, retry=DeviceRetry(hint=fingerprint))
 
     def do_activate(self) -> None:
         """Let the sound flow."""
@@ -143,16 +147,21 @@ class SttNode(AssistantNode):
             return f'a transcription runs for more than {TRANSCRIBE_STUCK_S:g} s'
         if self._audio.problem is not None:
             return self._audio.problem
-        if self.progress.stalled('samples', 3.0):
-            idle_s = self.progress.idle_s('samples')
-            return f'no sound from the microphone for {idle_s:.0f} s'
+        if self.progress.stalled('samples', STALL_S):
+            return f'no sound from the microphone for {STALL_S:g} s'
         return None
+
+    def waits_for_device(self) -> bool:
+        """The microphone is opened again for as long as it takes."""
+        return self._audio is not None and self._audio.waits_for_device
 
     def diagnostics(self) -> dict[str, str]:
         """Level, warnings, losses, echo, engines."""
         values = {'profile': f'{self.profile.name} ({self.profile.reason})'}
         if self._source is not None:
             values.update(self._source.diagnostics())
+        if self._audio is not None:
+            values.update(self._audio.diagnostics())
         if self._pipeline is not None:
             values.update(self._pipeline.diagnostics())
         return values
@@ -169,7 +178,6 @@ class SttNode(AssistantNode):
         self.progress.advance('samples', samples)
 
     def _on_lost(self, error: AssistantError) -> None:
-        self.log.error(error.message)
         if self._listening is not None:
             self._listening.fail(error)
 

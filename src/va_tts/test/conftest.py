@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import os
 from pathlib import Path
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -22,8 +23,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 RATE = 48_000
 SCRIPT = """
 load-module module-native-protocol-unix
+load-module module-null-sink sink_name=mic rate=48000 channels=1
 load-module module-null-sink sink_name=speaker rate=48000 channels=1
 set-default-sink speaker
+set-default-source mic.monitor
 """
 
 
@@ -55,6 +58,27 @@ class PrivatePulse:
             self._process.kill()
             self._process.wait(5.0)
             self._process = None
+
+    def unplug(self) -> None:
+        """Pull the speaker out."""
+        listed = self._pactl('list', 'short', 'modules')
+        module, = (line.split()[0] for line in listed.splitlines() if 'sink_name=speaker' in line)
+        self._pactl('unload-module', module)
+
+    def plug(self) -> None:
+        """Put it in again."""
+        self._pactl('load-module', 'module-null-sink', 'sink_name=speaker', 'rate=48000',
+                    'channels=1')
+        self._pactl('set-default-sink', 'speaker')
+
+    def freeze(self, frozen: bool) -> None:
+        """Stop the server, or let it go on."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP if frozen else signal.SIGCONT)
+
+    def _pactl(self, *arguments: str) -> str:
+        return subprocess.run(['pactl', *arguments], env=self.environment, check=True, text=True,
+                              capture_output=True, timeout=10).stdout
 
     def close(self) -> None:
         self.kill()

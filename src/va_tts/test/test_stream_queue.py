@@ -409,7 +409,8 @@ def test_speaker_lost(stage: Stage) -> None:
         stage.reply(0, 'The answer is simple.', is_last=True)
     stage.settle()
     assert stage.kinds(f'{DIALOG}/1') == ['FAILED'], 'whoever waits for the reply is told'
-    stage.queue.resume(44_100)
+    stage.queue.change_rate(44_100)
+    stage.queue.resume()
     assert stage.queue.playout.rate == 44_100
     stage.speak('One two three four.', name='again')
     stage.play(2.0)

@@ -104,7 +104,7 @@ class TtsNode(AssistantNode):
         self._out.start(self._queue.playout)
         if isinstance(self._out, Speaker):
             self._keeper = SpeakerKeeper(
-                self._out, self._speaker_lost, self._speaker_back, self.log.warning)
+                self._out, self._speaker_lost, self._speaker_opened, self._speaker_back)
             self._keeper.start()
 
     def do_deactivate(self) -> None:
@@ -137,14 +137,24 @@ class TtsNode(AssistantNode):
         if not self._queue.alive:
             return 'the playback thread has ended'
         if self._synthesiser.busy_s > STUCK_S:
-            return f'a synthesis has been running for {self._synthesiser.busy_s:.0f} s'
-        return self._out.problem()
+            return f'it hangs: a synthesis has been running for more than {STUCK_S:g} s'
+        lost = self._keeper.problem if self._keeper is not None else None
+        return lost or self._out.problem()
+
+    def waits_for_device(self) -> bool:
+        """The speaker is opened again for as long as it takes."""
+        out, keeper = self._out, self._keeper
+        if keeper is None or not isinstance(out, Speaker) or out.broken:
+            return False
+        return keeper.problem is not None or out.problem() is not None
 
     def diagnostics(self) -> dict[str, str]:
         """See :meth:`AssistantNode.diagnostics`."""
         values = {'voice': self.setting('voice'), 'speed': f'{self.setting("speed"):g}'}
         if self._out is not None:
             values |= self._out.describe()
+        if self._keeper is not None:
+            values |= self._keeper.describe()
         if self._queue is not None and self._synthesiser is not None:
             values |= {
                 'queued utterances': str(self._queue.length),
@@ -269,15 +279,18 @@ class TtsNode(AssistantNode):
             self._queue.device_underrun()
 
     def _speaker_lost(self, reason: str) -> None:
-        self.log.error('speaker lost', reason=reason)
         if self._queue is not None:
             self._queue.block(AssistantError(ErrorCode.DEVICE_FAILED, reason))
 
-    def _speaker_back(self) -> Playout:
+    def _speaker_opened(self) -> Playout:
         assert self._out is not None and self._queue is not None
-        self._queue.resume(self._out.rate)
-        self.log.info('speaker is back', rate=self._out.rate)
+        self._queue.change_rate(self._out.rate)
         return self._queue.playout
+
+    def _speaker_back(self) -> None:
+        assert self._out is not None and self._queue is not None
+        self._queue.resume()
+        self.log.info('the speaker is back', rate=self._out.rate)
 
     # Live settings ----------------------------------------------------------------------------
 

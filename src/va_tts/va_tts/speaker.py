@@ -4,23 +4,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-import threading
 import time
 from typing import Any
 
 import numpy as np
 
 from va_common.audio_io import find_device
+from va_common.device_calls import DeviceCalls
 from va_common.errors import AssistantError, ErrorCode
+from va_common.sound_server import DefaultDevice
 from va_tts.audio_priority import raise_priority
 from va_tts.play_clock import PlayClock
 from va_tts.playout import Playout
 
-STALL_S = 3.0
-"""A started device that asks for no sound for so long has stalled. PulseAudio's null sink may
-pause for 2 s after a start, when it was idle before."""
+STALL_S = 2.0
+"""A running device that asks for no sound for so long has stalled."""
+START_STALL_S = 4.0
+"""The same in the first seconds: PulseAudio's null sink may pause for 2 s when it was idle."""
 _LATENCY_S = 0.03
 _CLOSE_S = 2.0
+_OPEN_S = 6.0
 
 
 class Speaker:
@@ -51,7 +54,10 @@ class Speaker:
         self._scratch = np.zeros(0, np.float32)
         self._started = False
         self._last_s = 0.0
+        self._started_s = 0.0
         self._fault: str | None = None
+        self._calls = DeviceCalls(lambda: f'speaker {self.name!r}')
+        self._default = DefaultDevice('sink')
         self.blocks = 0
         self.underflows = 0
         self.priority = ''
@@ -61,6 +67,11 @@ class Speaker:
     def rate(self) -> int:
         """Hz of the open stream."""
         return self._rate
+
+    @property
+    def name(self) -> str:
+        """As PortAudio calls it."""
+        return self._name or self._device or 'default'
 
     @property
     def latency_s(self) -> float:
@@ -73,8 +84,21 @@ class Speaker:
         Raises:
             AssistantError: DEVICE_FAILED: no such device, or it is busy.
         """
+        gone = self._default.gone()
+        if gone is not None:
+            raise AssistantError(ErrorCode.DEVICE_FAILED, self._gone(gone))
+        self._calls.run('open', self._open_now, _OPEN_S)
+        self._default.opened(self.name)
+
+    def _open_now(self) -> None:
         import sounddevice
 
+        if self._stream is not None:  # of an attempt that came back too late
+            self._stream.close(ignore_errors=True)
+            self._stream = None
+        # PortAudio lists the devices when it starts, and only then.
+        sounddevice._terminate()
+        sounddevice._initialize()
         index = find_device(self._device, 'output')
         info = sounddevice.query_devices(index)
         self._name = str(info['name'])
@@ -86,7 +110,7 @@ class Speaker:
                     return
                 except sounddevice.PortAudioError as error:
                     refused = refused or error
-        message = f'output device {self._name!r} cannot be opened: {refused}'
+        message = f'speaker {self._name!r} cannot be opened: {refused}'
         raise AssistantError(ErrorCode.DEVICE_FAILED, message)
 
     def _open(self, index: int, rate: int, channels: int) -> None:
@@ -108,16 +132,16 @@ class Speaker:
         import sounddevice
 
         if self._stream is None:
-            raise AssistantError(ErrorCode.DEVICE_FAILED, 'output device is not open')
+            raise AssistantError(ErrorCode.DEVICE_FAILED, 'the speaker is not open')
         self._playout = playout
         self.priority = ''
         self._fault = None
         self._clock = PlayClock(self._rate, float(self._stream.latency))
-        self._last_s = time.monotonic()
+        self._last_s = self._started_s = time.monotonic()
         try:
-            self._stream.start()
+            self._calls.run('start', self._stream.start, _CLOSE_S)
         except sounddevice.PortAudioError as error:
-            message = f'output device {self._name!r} cannot be started: {error}'
+            message = f'speaker {self._name!r} cannot be started: {error}'
             raise AssistantError(ErrorCode.DEVICE_FAILED, message) from error
         self._started = True
 
@@ -129,7 +153,7 @@ class Speaker:
         """
         if self._started:
             self._started = False
-            self._bounded(self._stream.abort, 'stop')
+            self._calls.run('stop', self._stream.abort, _CLOSE_S)
 
     def close(self) -> None:
         """Close the device.
@@ -139,27 +163,35 @@ class Speaker:
         """
         stream, self._stream, self._started = self._stream, None, False
         if stream is not None:
-            self._bounded(lambda: stream.close(ignore_errors=True), 'close')
-
-    def rescan(self) -> None:
-        """Let PortAudio look for devices again; only while closed, it has no other stream."""
-        import sounddevice
-
-        sounddevice._terminate()
-        sounddevice._initialize()
+            self._calls.run('close', lambda: stream.close(ignore_errors=True), _CLOSE_S)
 
     def problem(self) -> str | None:
         """Why no sound comes out."""
         if self._fault is not None:
-            return f'output device {self._name!r}: {self._fault}'
+            return f'speaker {self.name!r}: {self._fault}'
         if self._stream is None or not self._started:
-            return f'output device {self._name or self._device!r} is not running'
+            return f'speaker {self.name!r} is not running'
         if not self._stream.active:
-            return f'output device {self._name!r} stopped by itself'
-        idle_s = time.monotonic() - self._last_s
-        if idle_s > STALL_S:
-            return f'output device {self._name!r} has asked for no sound for {idle_s:.1f} s'
+            return self._gone('its stream ended')
+        now_s = time.monotonic()
+        idle_s = now_s - self._last_s
+        fresh = now_s - self._started_s < START_STALL_S
+        if idle_s > (START_STALL_S if fresh else STALL_S):
+            return self._gone(f'it has asked for no sound for {idle_s:.1f} s')
         return None
+
+    def moved(self) -> str | None:
+        """Why what is played is not heard although the stream runs; for one thread only."""
+        why = self._default.problem()
+        return None if why is None else self._gone(why)
+
+    @property
+    def broken(self) -> bool:
+        """Whether the fault is not the device's but ours: opening it again does not help."""
+        return self._fault is not None
+
+    def _gone(self, why: str) -> str:
+        return f'speaker {self.name!r} is gone: {why}; plug it in'
 
     def describe(self) -> dict[str, str]:
         """Values for /diagnostics."""
@@ -169,16 +201,6 @@ class Speaker:
             'output blocks': str(self.blocks), 'device underflows': str(self.underflows),
             'audio priority': self.priority,
         }
-
-    def _bounded(self, call: Callable[[], None], what: str) -> None:
-        """Run a PortAudio call that hangs when the sound server died."""
-        thread = threading.Thread(target=call, name=f'speaker_{what}', daemon=True)
-        thread.start()
-        thread.join(_CLOSE_S)
-        if thread.is_alive():
-            message = f'output device {self._name!r} did not {what} within {_CLOSE_S:g} s'
-            self._fault = message
-            raise AssistantError(ErrorCode.DEVICE_FAILED, message)
 
     def _callback(self, out: Any, frames: int, times: Any, status: Any) -> None:
         """Fill one block; PortAudio's thread."""

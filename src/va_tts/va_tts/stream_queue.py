@@ -154,12 +154,16 @@ class StreamQueue:
             self._cancel(self._line, 'shutting down')
         self._pump.close()
 
-    def resume(self, rate: int) -> None:
-        """Go on after :meth:`block`, with a device of perhaps another rate."""
+    def change_rate(self, rate: int) -> None:
+        """Between :meth:`block` and :meth:`resume`: a device of perhaps another rate."""
         with self._lock:
-            self._blocked = None
             self.playout.clear(rate)
             self._pump.call(self._reference.restart, rate)
+
+    def resume(self) -> None:
+        """Go on after :meth:`block`."""
+        with self._lock:
+            self._blocked = None
 
     def device_underrun(self) -> None:
         """Note that the device ran out of sound; from any thread."""
