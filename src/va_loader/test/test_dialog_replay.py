@@ -245,6 +245,33 @@ def test_without_a_phrase_for_it_nothing_is_said():
     answers(talk)
 
 
+@pytest.mark.parametrize(('pause_s', 'asked'), [(1.0, True), (6.0, False)])
+def test_a_question_just_after_a_restart_reaches_llm_by_a_call(talk, pause_s, asked):
+    talk.answered()
+    lose(talk)
+    back(talk)
+    talk.wait(pause_s)
+    talk.start_speech()
+    talk.done.clear()
+    talk.final('and tomorrow')
+    assert [c.text for c in talk.of(AskAgain)] == ['and tomorrow'] * asked
+    assert not talk.of(Speak)
+    answers(talk)
+
+
+@pytest.mark.parametrize(('pause_s', 'by_call'), [(1.0, True), (6.0, False)])
+def test_a_reply_just_after_a_restart_reaches_tts_by_calls(talk, pause_s, by_call):
+    talk.answered()
+    lose(talk, 'tts')
+    back(talk, 'tts')
+    talk.wait(pause_s)
+    talk.start_speech()
+    talk.final('and tomorrow')
+    answers(talk)
+    assert passed_on(talk) == [('It is noon.', True)] * by_call
+    assert bool(talk.of(DropAttempt)) is by_call
+
+
 # tts -------------------------------------------------------------------------------------------
 
 STORY = 'Once there was a spider. It had a web. It was happy.'

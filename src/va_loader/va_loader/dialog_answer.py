@@ -34,6 +34,7 @@ class DialogAnswer(DialogReplay):
         elif 'tts' in self._lost:
             self._make_up_for(turn, 'tts', self._lost['tts'])
         else:
+            self._answer_by_calls(turn)
             self._out.set_timer('reply', self._now + self.rules.thinking_timeout_s)
             self._follow_reply(turn)
 

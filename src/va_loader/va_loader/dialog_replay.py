@@ -20,10 +20,16 @@ from va_loader.unheard import split_unheard
 
 AGAIN_S = 1.0
 """After an apology that tts could not say."""
+SETTLING_S = 5.0
+"""How long after its restart a node may not be connected to every topic yet: so long a turn goes
+through calls, whose answers prove that it arrived."""
 
 
 class DialogReplay(DialogRecovery):
     """Decides what becomes of a turn in which a node is lost."""
+
+    _back_s = dict.fromkeys(('llm', 'tts'), 0.0)
+    """When they came back, Unix seconds; replaced, never changed in place."""
 
     # Lost and back ----------------------------------------------------------------------------
 
@@ -44,6 +50,7 @@ class DialogReplay(DialogRecovery):
 
     def _on_back(self, event: NodeBack) -> None:
         self._lost.pop(event.name, None)
+        self._back_s = {**self._back_s, event.name: self._now}
         turn = self._turn
         if turn is None:
             self._show()
@@ -136,6 +143,20 @@ class DialogReplay(DialogRecovery):
             self._wait_for('llm')
         else:
             self._pass_on(turn)
+
+    def _settles(self, node: str) -> bool:
+        return self._now - self._back_s[node] < SETTLING_S
+
+    def _answer_by_calls(self, turn: Turn) -> None:
+        """Let a turn go safely through nodes that have just been restarted."""
+        if self._settles('llm'):
+            turn.ask_anew()
+            self._llm_forgot = False
+            self._out.add(AskAgain(turn.key, turn.text, tuple(self._said)))
+        elif self._settles('tts'):
+            turn.outdate_voice()
+            self._out.add(DropAttempt(turn.voice_key, 'it comes by calls'))
+            turn.passing_on = True
 
     def _say_patience(self) -> None:
         self._apology = self._choose(self.rules.patience) if self.rules.patience else ''
