@@ -10,7 +10,7 @@ import time
 from typing import Any
 
 from faults.evidence import Evidence, Trouble
-from faults.records import application_log
+from faults.records import log_since
 from faults.situations import call, end_dialog, reach
 from faults.world import World
 from va_common import qos
@@ -71,7 +71,6 @@ def messages(kind: str) -> Callable[[World, Evidence], None]:
         reach(world, 'idle')
         before = world.pids()
         mark = world.watch.mark()
-        text_before = len(application_log(world.require().log_folder))
         evidence.strike()
         count = 0
         for topic, message, profile in RUBBISH[kind]():
@@ -82,8 +81,14 @@ def messages(kind: str) -> Callable[[World, Evidence], None]:
         _unmoved(world, evidence, before)
         dialogs = {e.message.dialog_id for e in world.watch.since(mark, 'loader/state')}
         evidence.require(dialogs <= {''}, f'a dialog began: {", ".join(sorted(dialogs - {""}))}')
-        added = application_log(world.require().log_folder)[text_before:]
-        complaints = [line for line in added.splitlines() if 'WARN' in line or 'ERROR' in line]
+        complaints: list[str] = []
+
+        def complained() -> bool:
+            lines = log_since(world.require().log_folder, evidence.started_s)
+            complaints[:] = [line for line in lines if 'WARN' in line or 'ERROR' in line]
+            return bool(complaints)
+
+        world.watch.until(complained, MATCH_S, 0.5)
         evidence.told['log'] = complaints[-1][:300] if complaints else ''
         evidence.require(complaints, 'no line in the application log tells of a refused message')
         evidence.require('Traceback' not in world.require().output(), 'a traceback in its output')

@@ -7,7 +7,7 @@ from datetime import datetime
 import re
 
 from faults.evidence import Evidence
-from faults.records import application_log
+from faults.records import log_since
 from faults.world import World
 
 _STAMPED = re.compile(r'\[(\d{10}\.\d+)\] \[loader\]: (.*)')
@@ -44,10 +44,11 @@ def last_resort(world: World) -> list[tuple[float, str]]:
 def look_for_reasons(world: World, evidence: Evidence, mark: int, thing: str,
                      words: Sequence[str], channels: Sequence[str] = ('state', 'log', 'status')
                      ) -> None:
-    """Each channel must name ``thing`` and one of ``words``; what is missing is a problem."""
+    """Since the case began each channel must have named ``thing`` and one of ``words``."""
+    since_s = evidence.started_s
     text = {
         'state': '\n'.join(world.watch.reasons(mark)),
-        'log': application_log(world.require().log_folder),
+        'log': '\n'.join(log_since(world.require().log_folder, since_s)),
         'status': world.status() if 'status' in channels else '',
         'output': world.require().output(),
     }

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections import Counter
 from concurrent.futures import Future
 from dataclasses import dataclass
+from datetime import datetime
 import itertools
 import json
 from pathlib import Path
@@ -120,6 +121,19 @@ def read_lines(folder: Path, name: str) -> list[str]:
     """The marks of one case in the application logs, rotated and last ones too."""
     text = application_log(folder)
     return [mark for mark in _LINE.findall(text) if mark.startswith(f'{name}-')]
+
+
+def log_since(folder: Path, since_s: float) -> list[str]:
+    """Lines of the application log that are not older than ``since_s`` (Unix seconds)."""
+    found = []
+    for line in application_log(folder).splitlines():
+        try:
+            stamp_s = datetime.fromisoformat(line.partition(' ')[0]).timestamp()
+        except ValueError:
+            continue  # a torn line
+        if stamp_s >= since_s:
+            found.append(line)
+    return found
 
 
 def application_log(folder: Path) -> str:

@@ -6,6 +6,7 @@ import argparse
 from fnmatch import fnmatch
 from pathlib import Path
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -31,7 +32,13 @@ def main(argv: list[str] | None = None) -> int:
     if not chosen:
         print(f'--only {given.only}: no such case, expected one of --list', file=sys.stderr)
         return 2
+    for number in (signal.SIGINT, signal.SIGTERM):  # what was started ends with us, in order
+        signal.signal(number, _interrupt)
     return run(chosen * given.repeat, given)
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def choose(given: argparse.Namespace) -> list[Case]:
@@ -73,6 +80,9 @@ def run(chosen: list[Case], given: argparse.Namespace) -> int:
                 print(f'at the end: {wrong}')
                 entries[-1]['problems'].append(wrong)
                 entries[-1]['passed'] = False
+    except KeyboardInterrupt:
+        print('interrupted')
+        return 130
     finally:
         kept = given.keep or not all(e['passed'] or e['skipped'] for e in entries)
         if kept:

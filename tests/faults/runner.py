@@ -54,6 +54,7 @@ def play(world: World, case: Case) -> dict[str, Any]:
     """Play and judge one case."""
     evidence = Evidence(case)
     stops = len(world.stops)
+    world.notes.clear()
     try:
         if case.config != 'own':
             world.ready(case.config, _changes(world, case.config))
@@ -71,6 +72,7 @@ def play(world: World, case: Case) -> dict[str, Any]:
         evidence.told['traceback'] = traceback.format_exc()[-1500:]
     _clear_up(world, evidence)
     evidence.problems += world.stops[stops:]
+    evidence.observed += world.notes
     entry = verdict(evidence)
     entry['took_s'] = round(time.time() - evidence.started_s, 1)
     return entry

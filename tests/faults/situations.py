@@ -86,6 +86,7 @@ def call(world: World) -> str:
         wait_s = end_s - time.time() + HEAR_S
         wake = world.watch.wait(lambda e: e.topic == 'kwd/wake', wait_s, mark=mark)
         if wake is None:
+            world.notes.append('the wake word was not heard at once and said again')
             continue
         state = world.watch.wait_state(('acknowledging', 'listening'), HEAR_S, mark)
         if state is not None:

@@ -17,6 +17,7 @@ from faults.world import World
 
 AWAY_S = 6.0
 RECOVER_S = 60.0
+SILENT_S = 2.0
 WORDS = ('device', 'microphone', 'speaker', 'sound', 'PortAudio', 'stream')
 
 
@@ -33,11 +34,19 @@ def unplugged(devices: tuple[str, ...], when: str) -> Callable[[World, Evidence]
             world.watch.rest(AWAY_S)
             evidence.saw(f'{AWAY_S:.0f} s later: {world.watch.state()}')
         finally:
+            evidence.strike()
             for device in devices:
                 world.room.pulse.plug(device)
-            world.room.rejoin()
         evidence.noticed_s = _noticed(world, mark, unplugged_s)
-        _recovered(world, evidence, mark, 'stt' if MICROPHONE in devices else 'tts')
+        _recovered(world, evidence)
+        told = ('state', 'log', 'status')
+        if len(devices) == 1 and not evidence.noticed_s:
+            # A sound server gives whoever loses his device another one, if there is one.
+            evidence.saw('the sound server gave it another device')
+            told = ()
+        look_for_reasons(world, evidence, mark, 'stt' if MICROPHONE in devices else 'tts', WORDS,
+                         told)
+        end_dialog(world)
 
     return play
 
@@ -48,10 +57,12 @@ def server_restarted(when: str) -> Callable[[World, Evidence], None]:
     def play(world: World, evidence: Evidence) -> None:
         reach(world, when)
         mark = world.watch.mark()
+        evidence.strike()
         world.room.pulse.kill()
         world.room.pulse.restart()
-        world.room.rejoin()
-        _recovered(world, evidence, mark, 'stt')
+        _recovered(world, evidence)
+        look_for_reasons(world, evidence, mark, 'stt', WORDS)
+        end_dialog(world)
 
     return play
 
@@ -65,9 +76,11 @@ def server_hung(world: World, evidence: Evidence) -> None:
     try:
         world.watch.rest(AWAY_S)
     finally:
+        evidence.strike()
         os.kill(server, signal.SIGCONT)
-        world.room.rejoin()
-    _recovered(world, evidence, mark, 'stt')
+    _recovered(world, evidence)
+    look_for_reasons(world, evidence, mark, 'stt', WORDS)
+    end_dialog(world)
 
 
 def _noticed(world: World, mark: int, since_s: float) -> float | None:
@@ -75,9 +88,10 @@ def _noticed(world: World, mark: int, since_s: float) -> float | None:
     return min((moment for moment in moments if moment >= since_s), default=None)
 
 
-def _recovered(world: World, evidence: Evidence, mark: int, node: str) -> None:
-    evidence.strike()
+def _recovered(world: World, evidence: Evidence) -> None:
+    """Wait until it hears, rebuild the room, call it. Raises Trouble."""
     # What was heard before the loss is noticed does not count: two looks, a second apart.
+    world.watch.until(lambda: not hears_or_ended(world), SILENT_S)
     deadline = time.monotonic() + RECOVER_S
     while time.monotonic() < deadline:
         if not world.watch.until(lambda: hears_or_ended(world), deadline - time.monotonic()):
@@ -92,10 +106,9 @@ def _recovered(world: World, evidence: Evidence, mark: int, node: str) -> None:
         raise Trouble(f'it did not hear again within {RECOVER_S:.0f} s: {last.name} {last.reason}')
     if not world.require().running:
         raise Trouble(f'it has ended: {world.require().product.last_lines(2)}')
+    world.room.rejoin()
     call(world)
     _spoke(world, evidence)
-    look_for_reasons(world, evidence, mark, node, WORDS)
-    end_dialog(world)
 
 
 def _spoke(world: World, evidence: Evidence) -> None:

@@ -99,6 +99,8 @@ class World:
         self.restarts: dict[str, list[float]] = {}
         self.stops: list[str] = []
         'what was wrong with stops between the cases'
+        self.notes: list[str] = []
+        'what is worth knowing of the present case'
         self._keeper: RecordKeeper | None = None
         self._cases = 0
 

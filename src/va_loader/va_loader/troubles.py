@@ -15,12 +15,13 @@ WITHIN_S = 600.0
 """What is older is no news."""
 SHOWN = 5
 _TAIL_BYTES = 128 * 1024
-_LINE = re.compile(r'(\d{4}-\d\d-\d\dT\S+) (?:(?:ERROR|FATAL) (?!\s)|WARNING (?=loader: ))(.+)')
+_TURN_FAILED = r'WARNING (?=loader: turn \d+ of \S+ failed )'
+_LINE = re.compile(rf'(\d{{4}}-\d\d-\d\dT\S+) (?:(?:ERROR|FATAL) |{_TURN_FAILED})(\S.*)')
 
 
 def recent(folder: Path, now_s: float, within_s: float = WITHIN_S, shown: int = SHOWN
            ) -> list[str]:
-    """The latest errors, oldest first, as ``12 s ago: kwd is lost: killed by SIGKILL``.
+    """The latest errors, each once and oldest first, as ``12 s ago: kwd is lost: killed by SIGKILL``.
 
     Args:
         folder: of the logs.
@@ -28,10 +29,14 @@ def recent(folder: Path, now_s: float, within_s: float = WITHIN_S, shown: int = 
         within_s: how old they may be.
         shown: how many at most.
     """
-    found = {(stamp_s, text) for name in (LAST_RESORT_LOG, *APP_LOGS)
-             for stamp_s, text in _errors(folder / name) if now_s - stamp_s <= within_s}
+    latest: dict[str, float] = {}
+    for name in (LAST_RESORT_LOG, *APP_LOGS):
+        for stamp_s, text in _errors(folder / name):
+            if now_s - stamp_s <= within_s:
+                latest[text] = max(stamp_s, latest.get(text, 0.0))
+    ordered = sorted(latest.items(), key=lambda item: item[1])
     return [f'{max(0.0, now_s - stamp_s):.0f} s ago: {text}'
-            for stamp_s, text in sorted(found)[-shown:]]
+            for text, stamp_s in ordered[-shown:]]
 
 
 def _errors(path: Path) -> Iterator[tuple[float, str]]:
