@@ -19,8 +19,9 @@ from faults.world import READY_S, World
 PROCESS_S = 60.0
 
 
-def struck_in_boot(victim: str, number: signal.Signals) -> Callable[[World, Evidence], None]:
-    """A case: the victim gets the signal as soon as its port is there: while it configures.
+def struck_in_boot(victim: str, number: signal.Signals, phase: str = ''
+                   ) -> Callable[[World, Evidence], None]:
+    """A case: the victim gets the signal as soon as its port is there, or when a phase begins.
 
     The assistant must retry by itself, become idle and hear.
     """
@@ -28,6 +29,10 @@ def struck_in_boot(victim: str, number: signal.Signals) -> Callable[[World, Evid
     def play(world: World, evidence: Evidence) -> None:
         assistant = world.start()
         process = _booting(world, victim)
+        if phase and world.watch.wait(
+                lambda e: e.topic == 'loader/state' and e.message.phase == phase, PROCESS_S,
+                mark=assistant.mark, alive=lambda: assistant.running) is None:
+            raise Trouble(f'{phase} did not begin: {assistant.product.last_lines(2)}')
         evidence.saw(f'{victim} in {world.watch.state() or "boot"}')
         mark = world.watch.mark()
         evidence.strike()

@@ -40,6 +40,8 @@ STRUCK: tuple[tuple[signal.Signals, str, tuple[str, ...]], ...] = (
     (FREEZE, 'kwd', ('idle', 'speaking')),
     (FREEZE, 'logger', ('idle', 'speaking')),
     (FREEZE, 'loader', ('idle', 'speaking')),
+    (KILL, 'forker', ('idle', 'speaking')),
+    (FREEZE, 'forker', ('idle',)),
     (ABORT, 'tts', ('speaking',)),
     (ABORT, 'llm', ('thinking',)),
     (ABORT, 'stt', ('listening',)),
@@ -47,6 +49,8 @@ STRUCK: tuple[tuple[signal.Signals, str, tuple[str, ...]], ...] = (
     (ABORT, 'logger', ('idle',)),
     (ABORT, 'loader', ('idle',)),
 )
+WHOLE = ('loader', 'forker')
+"""With them all nodes are started anew."""
 IN_BOOT = ((KILL, ('tts', 'llm', 'stt', 'kwd', 'logger', 'loader')),
            (FREEZE, ('stt', 'llm', 'loader')), (ABORT, ('tts',)))
 QUICK = {'kill_stt_listening', 'kill_llm_thinking', 'kill_logger_speaking', 'kill_kwd_idle',
@@ -72,8 +76,9 @@ def _struck() -> list[Case]:
         for when in whens:
             rows.append(Case(
                 f'{short}_{victim}_{when}', f'{long} {victim}', when,
-                HEARS if when == 'idle' or victim == 'loader' else DIALOG,
-                process_cases.struck(victim, number, when), restarts=(victim,)))
+                HEARS if when == 'idle' or victim in WHOLE else DIALOG,
+                process_cases.struck(victim, number, when),
+                restarts=('loader' if victim in WHOLE else victim,)))
     return rows
 
 
@@ -98,7 +103,8 @@ def _main() -> list[Case]:
 def _boot() -> list[Case]:
     rows = [Case(f'{SIGNALS[number][0]}_{victim}_boot', f'{SIGNALS[number][1]} {victim}', 'boot',
                  'the phase is retried; gets ready and hears',
-                 boot_cases.struck_in_boot(victim, number), config='own', leaves=True)
+                 boot_cases.struck_in_boot(victim, number, 'phase2' if victim == 'stt' else ''),
+                 config='own', leaves=True)
             for number, victims in IN_BOOT for victim in victims]
     return rows + [Case('kill_main_boot', 'kill -9 of main', 'boot', GONE,
                         boot_cases.main_killed_in_boot, recovers=False, config='own',

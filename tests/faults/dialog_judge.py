@@ -20,7 +20,7 @@ ANSWER_S, WINDOW_S = 60.0, 30.0
 def judge_dialog(world: World, evidence: Evidence, victim: str, when: str, situation: Situation,
                  mark: int) -> None:
     """What the user was asking, or was being told, when the victim was lost."""
-    if victim != 'loader':
+    if victim not in ('loader', 'forker'):
         if when == 'listening' and victim != 'stt':
             _require_heard(world, evidence, situation.dialog_id, mark)
         reaction = _reaction(world, situation.dialog_id, mark)

@@ -14,8 +14,10 @@ from faults.evidence import Evidence, Trouble
 from faults.reasons import look_for_reasons, when_noticed
 from faults.situations import call, end_dialog, reach, Situation
 from faults.world import QUESTION, World
+from va_common.health import PORTS
 
 BREAK_S, RECOVER_S = 30.0, 90.0
+CALLED = {'forker': 'fork server'}
 WORDS = {
     signal.SIGKILL: ('SIGKILL',),
     signal.SIGABRT: ('SIGABRT',),
@@ -34,7 +36,7 @@ def struck(victim: str, number: signal.Signals, when: str) -> Callable[[World, E
         evidence.strike()
         os.kill(process.pid, number)
         evidence.saw(f'{victim} in {world.watch.state()}')
-        if when == 'listening' and victim not in ('stt', 'loader'):
+        if when == 'listening' and victim not in ('stt', 'loader', 'forker'):
             world.user.say(QUESTION)  # the turn is open: the user goes on as if nothing had been
         wait_recovered(world, evidence, lambda: not _lives(process), victim)
         evidence.noticed_s = when_noticed(world, evidence, victim, mark)
@@ -48,7 +50,8 @@ def wait_recovered(world: World, evidence: Evidence, broken: Callable[[], bool],
     """Wait until the fault has had its effect and then until it hears. Raises Trouble."""
     if not world.watch.until(broken, BREAK_S):
         raise Trouble(f'after {BREAK_S:.0f} s the broken process had not been replaced')
-    if not world.watch.until(lambda: hears_or_ended(world, victim), limit_s):
+    first = victim if victim in PORTS else 'kwd'
+    if not world.watch.until(lambda: hears_or_ended(world, first), limit_s):
         last = world.watch.last_state()
         raise Trouble(f'it did not hear again within {limit_s:.0f} s: {last.name} {last.reason}')
     if not world.require().running:
@@ -66,7 +69,7 @@ def after(world: World, evidence: Evidence, victim: str, number: signal.Signals,
     if when != 'idle':
         judge_dialog(world, evidence, victim, when, situation, mark)
     call(world)
-    look_for_reasons(world, evidence, mark, victim, WORDS[number])
+    look_for_reasons(world, evidence, mark, CALLED.get(victim, victim), WORDS[number])
     end_dialog(world)
 
 

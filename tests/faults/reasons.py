@@ -29,7 +29,7 @@ def when_noticed(world: World, evidence: Evidence, victim: str, mark: int) -> fl
         if f'{victim} is lost' in line and float(stamp) >= evidence.fault_s:
             moments.append(float(stamp))
     moments += [stamp for stamp, line in last_resort(world)
-                if stamp >= evidence.fault_s and line.startswith(victim)]
+                if stamp >= evidence.fault_s and (victim in line or 'fork server' in line)]
     return min(moments, default=None)
 
 

@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 
+import psutil
 from virtual_room.product import Product
 from virtual_room.robot import Robot
 from virtual_room.room import VirtualRoom
@@ -180,7 +181,11 @@ class World:
         answer = self.robot.call(GetPids, 'loader/get_pids')
         pids = dict(zip(answer.names, answer.pids, strict=True))
         assert assistant.product.process is not None
-        return pids | {'main': assistant.product.process.pid}
+        main = psutil.Process(assistant.product.process.pid)
+        forkers = [p.pid for p in main.children() if 'va_loader.forker' in p.cmdline()]
+        if forkers:
+            pids['forker'] = forkers[0]
+        return pids | {'main': main.pid}
 
     def port(self, name: str) -> int:
         return PORTS[name] + self.offset

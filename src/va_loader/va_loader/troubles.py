@@ -16,12 +16,13 @@ WITHIN_S = 600.0
 SHOWN = 5
 _TAIL_BYTES = 128 * 1024
 _TURN_FAILED = r'WARNING (?=loader: turn \d+ of \S+ failed )'
-_LINE = re.compile(rf'(\d{{4}}-\d\d-\d\dT\S+) (?:(?:ERROR|FATAL) |{_TURN_FAILED})(\S.*)')
+_LINE = re.compile(
+    rf'(\d{{4}}-\d\d-\d\dT\S+) (?:(?:ERROR|FATAL) |{_TURN_FAILED})(\S.*)')
 
 
 def recent(folder: Path, now_s: float, within_s: float = WITHIN_S, shown: int = SHOWN
            ) -> list[str]:
-    """The latest errors, each once and oldest first, as ``12 s ago: kwd is lost: killed by SIGKILL``.
+    """The latest errors, each once, oldest first: ``12 s ago: kwd is lost: killed by SIGKILL``.
 
     Args:
         folder: of the logs.
