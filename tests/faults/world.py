@@ -31,7 +31,7 @@ from va_interfaces.srv import GetPids
 QUESTION = 'Tell me a story about a robot.'
 READY_S = 120.0
 STOP_S = 20.0
-DELIVER_S = 20.0
+DELIVER_S, STATUS_S = 30.0, 90.0
 
 
 @dataclass(frozen=True)
@@ -229,6 +229,9 @@ class World:
 
     def status(self) -> str:
         """What ``./va status`` prints."""
-        done = subprocess.run([sys.executable, '-m', 'va_loader.cli', 'status'], text=True,
-                              capture_output=True, timeout=30, env=os.environ)
+        try:
+            done = subprocess.run([sys.executable, '-m', 'va_loader.cli', 'status'], text=True,
+                                  capture_output=True, timeout=STATUS_S, env=os.environ)
+        except subprocess.TimeoutExpired as error:
+            raise Trouble(f'va status did not end within {STATUS_S:.0f} s') from error
         return done.stdout + done.stderr

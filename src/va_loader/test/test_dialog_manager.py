@@ -388,6 +388,15 @@ def test_a_node_lost_while_idle_is_shown_until_it_is_back(talk):
     assert talk.state == 'idle'
 
 
+def test_a_node_lost_in_a_dialog_is_the_reason_until_it_is_back(talk):
+    talk.acknowledged()
+    talk.tell(NodeLost('kwd', 'killed by SIGKILL'))
+    shown = talk.of(ShowState)[-1]
+    assert (shown.name, shown.reason) == ('listening', 'kwd: killed by SIGKILL')
+    talk.tell(NodeBack('kwd'))
+    assert talk.of(ShowState)[-1].reason == ''
+
+
 def test_stt_lost_while_listening_costs_the_turn_not_the_dialog(talk):
     talk.acknowledged()
     dialog_id = talk.key.dialog_id

@@ -96,13 +96,13 @@ class DialogCore:
         self._show(reason)
 
     def _show(self, reason: str = '') -> None:
-        """Publish the state; idle with a node lost is recovering."""
+        """Publish the state, with why a node is away; idle with a node lost is recovering."""
         if self.step is Step.CLOSED:
             return
         name = STATE_NAMES[self.step]
-        if self.step is Step.IDLE and self._lost:
-            name = STATE_NAMES[Step.WAITING]
-            reason = '; '.join(f'{node}: {why}' for node, why in self._lost.items())
+        if self._lost and self.step is Step.IDLE:
+            name, reason = STATE_NAMES[Step.WAITING], ''
+        reason = reason or '; '.join(f'{node}: {why}' for node, why in self._lost.items())
         self._out.add(ShowState(name, self.key, reason))
 
     def _record(self, key: TurnKey, role: str, text: str = '',

@@ -41,6 +41,8 @@ class DialogReplay(DialogRecovery):
             self._show()
             return
         self._event(turn.key, 'node_lost', node=event.name, reason=event.reason)
+        if self.step is not Step.WAITING:
+            self._show()
         if event.name == 'stt' and self.step in HEARING:
             self._lose_stt(turn, event.reason)
         elif event.name == 'llm':
@@ -56,6 +58,8 @@ class DialogReplay(DialogRecovery):
             self._show()
             return
         self._event(turn.key, 'node_back', node=event.name)
+        if self.step is not Step.WAITING:
+            self._show()
         if turn.todo:
             self._proceed()
         elif self.step is Step.WAITING and self._awaited == event.name:
