@@ -327,6 +327,10 @@ def test_tts_lost_while_thinking_speaks_the_reply_that_came_meanwhile(talk):
     talk.piece('noon.', is_last=True)
     talk.say_phrase()
     assert passed_on(talk) == [('It is noon.', True)]
+    talk.play(PlaybackKind.STARTED, remaining_s=1.0)
+    talk.play(PlaybackKind.FINISHED, 'It is noon.')
+    times = talk.of(PublishReport)[0].report.times
+    assert 0 < times.first_token <= times.first_audio
 
 
 def test_tts_lost_after_the_last_word_was_heard_needs_nothing(talk):

@@ -60,7 +60,9 @@ class DialogAnswer(DialogReplay):
         turn.take(event)
         if turn.passing_on:
             self._out.add(PassOn(turn.voice_key, event.text, event.is_last))
-        if turn.final and not turn.todo:
+        if turn.final and turn.todo:
+            turn.times.first_token = turn.times.first_token or event.stamp_s
+        elif turn.final:
             self._follow_reply(turn)
 
     def _follow_reply(self, turn: Turn) -> None:
