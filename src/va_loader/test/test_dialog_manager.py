@@ -352,7 +352,9 @@ def test_tts_that_stops_in_the_middle(talk):
     talk.asked()
     talk.piece('A very long story.', is_last=True)
     talk.play(PlaybackKind.STARTED, remaining_s=5.0)
-    talk.wait(18.0)
+    talk.wait(39.0)
+    assert talk.state == 'speaking'
+    talk.wait(2.0)
     apologises_and_listens(talk)
 
 

@@ -10,8 +10,9 @@ from va_loader.dialog_events import Outcome, Playback, PlaybackKind, ReplyPiece,
 from va_loader.dialog_replay import DialogReplay
 from va_loader.dialog_turn import Reply, Turn
 
-PLAYBACK_TIMEOUT_S = 12.0
-"""Silence of tts past the sound that it told of."""
+PLAYBACK_TIMEOUT_S = 35.0
+"""Silence of tts past the sound that it told of. Where cores are short the next piece takes long;
+a synthesis that hangs is found by tts itself after 30 s."""
 
 _OVER = (PlaybackKind.FINISHED, PlaybackKind.INTERRUPTED, PlaybackKind.FAILED)
 
