@@ -89,7 +89,7 @@ class AssistantNode(LifecycleNodeMixin, Node):  # type: ignore[misc]
         return None
 
     def waits_for_device(self) -> bool:
-        """Whether the problem is a device that this node opens again by itself."""
+        """Whether the problem is a device (or a disk) that this node tries again by itself."""
         return False
 
     def diagnostics(self) -> dict[str, str]:
@@ -214,7 +214,7 @@ class AssistantNode(LifecycleNodeMixin, Node):  # type: ignore[misc]
         except Exception as raised:
             error = error_of(raised)
             self._failure = f'{what} failed: {error.message}'
-            self._failed_device = error.code == ErrorCode.DEVICE_FAILED
+            self._failed_device = error.code in (ErrorCode.DEVICE_FAILED, ErrorCode.DISK)
             self.log.error(self._failure, exc_info=error.code == ErrorCode.INTERNAL)
             return False
         return True

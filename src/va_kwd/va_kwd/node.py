@@ -19,7 +19,7 @@ from va_interfaces.msg import AudioChunk, Wake
 from va_kwd.detector import Detection, Detector
 from va_kwd.events_api import WakeEvent, WakeEvents
 from va_kwd.scoring_queue import Chunk, ScoringQueue
-from va_kwd.wake_engine import WakeEngine, WakeScorer
+from va_kwd.wake_engine import WakeEngine, WakeScorer, WARM_UP_FRAMES
 from va_kwd.wake_words import parse_wake_words, WakeWord
 
 CATALOGUE_ID = 'openwakeword'
@@ -34,6 +34,9 @@ _SLOW_LOG_S = 10.0
 class KwdNode(AssistantNode):
     """Scores ``stt/audio`` all the time while active and publishes ``kwd/wake``."""
 
+    warm_up_frames = WARM_UP_FRAMES + 1
+    """With fewer scored since it was activated, no wake word can be heard yet."""
+
     def __init__(self, chance: random.Random | None = None, **kwargs: Any) -> None:
         self._chance = chance or random.Random()
         self._detector: Detector | None = None
@@ -41,6 +44,7 @@ class KwdNode(AssistantNode):
         self._events = WakeEvents((), self._chance)
         self._entities: list[tuple[Any, Any]] = []
         self._scoring_error: str | None = None
+        self._frames_before = 0
         self._refused_logged_s = -_SLOW_LOG_S
         # Last: with autostart, configure may begin before this returns.
         super().__init__('kwd', section='kwd', shared=('system',), **kwargs)
@@ -76,6 +80,7 @@ class KwdNode(AssistantNode):
         assert self._detector is not None
         self._detector.reset()
         self._scoring_error = None
+        self._frames_before = self._frames
         self.progress.restart('frames')
         self.progress.restart('chunks')
 
@@ -106,7 +111,13 @@ class KwdNode(AssistantNode):
             # In steps: each new text is a line in the log.
             passed_s = max(step for step in _STALL_STEPS_S if step < idle_s)
             return f'no audio on stt/audio for {passed_s:g} s: stt sends none'
+        if self._frames - self._frames_before < self.warm_up_frames:
+            return 'it has not heard the first half second yet'
         return None
+
+    @property
+    def _frames(self) -> int:
+        return self.progress.counts().get('frames', 0)
 
     def diagnostics(self) -> dict[str, str]:
         """Losses of the stream."""

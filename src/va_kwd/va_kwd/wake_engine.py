@@ -27,7 +27,7 @@ _CONTEXT = 480  # samples before the frame that its first mel windows reach back
 _MEL_BINS = 32
 _MEL_WINDOW = 76  # mel frames of one embedding
 _EMBEDDING = 96
-_WARM_UP_FRAMES = 5  # scores of the first frames mean nothing
+WARM_UP_FRAMES = 5  # scores of the first frames mean nothing
 
 Float32 = npt.NDArray[np.float32]
 
@@ -94,7 +94,7 @@ class WakeEngine:
             raise AssistantError(ErrorCode.INVALID_ARGUMENT, message)
         self._take(frame)
         self._frames += 1
-        if self._frames <= _WARM_UP_FRAMES:
+        if self._frames <= WARM_UP_FRAMES:
             return dict.fromkeys(self._words, 0.0)
         return {name: self._score_word(name) for name in self._words}
 

@@ -10,6 +10,7 @@ import pytest
 from va_common.config_loader import defaults
 from va_common.errors import AssistantError, ErrorCode
 from va_common.ids import TurnKey
+from va_common.log_places import log_folder
 from va_common.settings import SETTINGS
 from va_common.testing import FakeClock, wait_for
 from va_loader import bootstrap
@@ -22,7 +23,7 @@ from va_loader.event_bus import EventBus, Timers
 from va_loader.failures import FatalError
 from va_loader.options import Options, parse
 from va_loader.params import node_parameters, parameter_file_text, prepared_phrases
-from va_loader.places import log_folder, namespace_of, run_folder
+from va_loader.places import namespace_of, run_folder
 from va_loader.state_board import StateBoard, STATES
 from va_loader.warmup import warm_up
 from va_loader.watchdog import LIMIT_TICKS, Watchdog

@@ -237,13 +237,16 @@ def test_kwd_is_not_to_blame_while_stt_waits_for_its_microphone(run):
     assert rig.back == ['stt']
 
 
-def test_kwd_that_is_killed_while_stt_waits_for_its_microphone_is_restarted(run):
+def test_kwd_that_is_killed_while_stt_waits_for_its_microphone_is_restarted_after(run):
     async def script(rig):
         await asyncio.sleep(1)
         rig.nodes['stt'].is_healthy = False
         rig.nodes['stt'].tell('microphone is gone')
         rig.nodes['kwd'].running = False
         rig.breaks('kwd')
+        await asyncio.sleep(60)
+        assert not rig.when('kwd', 'start')
+        rig.nodes['stt'].tell(None)
         await asyncio.sleep(60)
     rig = scenario(run, script)
     assert len(rig.when('kwd', 'start')) == 1

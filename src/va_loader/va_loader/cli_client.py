@@ -19,7 +19,7 @@ from rclpy.executors import SingleThreadedExecutor
 from va_common import local_only, qos
 from va_common.action_client import SafeActionClient
 from va_common.errors import AssistantError, ErrorCode
-from va_common.health import check, PORTS
+from va_common.health import ask, PORTS
 from va_common.ros_time import to_msg
 from va_common.spinning import Spinner
 from va_interfaces.action import Complete, Speak
@@ -162,7 +162,9 @@ class CliClient:
     def _process(self, name: str, pid: int, offset: int) -> str:
         if not pid:
             return 'not running'
-        return f'process {pid}, {check(PORTS[name] + offset, 1.0).value}'
+        health = ask(PORTS[name] + offset, 1.0)
+        why = f': {health.problem}' if health.problem else ''
+        return f'process {pid}, {health.state.value}{why}'
 
 
 class _Spoken:

@@ -15,6 +15,7 @@ import sys
 from va_common import local_only
 from va_common.config_loader import Config, ConfigError
 from va_common.errors import AssistantError, error_of
+from va_common.log_places import log_folder
 from va_common.profile import resolve
 from va_loader.bootstrap import (
     log_folder_problems,
@@ -26,7 +27,7 @@ from va_loader.bootstrap import (
 from va_loader.devices import device_problems
 from va_loader.instance import require_free_ports, running_instance
 from va_loader.options import Options, parse
-from va_loader.places import log_folder, run_folder
+from va_loader.places import run_folder
 
 ENGINES = {
     'cpu': ('openwakeword', 'sounddevice', 'pywebrtc_audio', 'faster_whisper', 'xllamacpp',

@@ -14,6 +14,7 @@ from rclpy.parameter import Parameter
 
 from va_common import qos
 from va_common.errors import AssistantError
+from va_common.log_places import log_folder
 from va_common.logging_client import LoggingClient
 from va_common.node_log import NodeLog
 from va_common.node_settings import declare_settings, NodeSettings
@@ -22,7 +23,6 @@ from va_interfaces.msg import PlaybackEvent, ReplyChunk, Transcript, Wake
 from va_interfaces.msg import TurnReport as TurnReportMessage
 from va_loader import messages
 from va_loader.dialog_events import DialogRules, Event, RulesChanged, WakeHeard
-from va_loader.places import log_folder
 from va_loader.state_board import StateBoard
 from va_loader.state_publisher import StatePublisher
 from va_loader.turn_report import TurnReport

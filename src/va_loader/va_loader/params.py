@@ -8,9 +8,9 @@ import os
 from pathlib import Path
 
 from va_common.config_loader import Config
+from va_common.log_places import log_folder
 from va_common.settings import SettingValue
 from va_loader.options import Options
-from va_loader.places import log_folder
 
 SHARED_SECTIONS = ('system', 'audio')
 

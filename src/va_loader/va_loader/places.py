@@ -10,6 +10,7 @@ import re
 import tempfile
 
 from va_common.errors import AssistantError, ErrorCode
+from va_common.log_places import label_of
 
 _NAMESPACE = re.compile(r'(/[A-Za-z_][A-Za-z0-9_]*)*')
 
@@ -26,11 +27,6 @@ def namespace_of(text: str) -> str:
             ErrorCode.INVALID_ARGUMENT,
             f'namespace {text!r}: expected letters, digits and _ (robot1), parts joined by /')
     return namespace
-
-
-def label_of(namespace: str) -> str:
-    """A namespace as a part of a file name."""
-    return namespace.strip('/').replace('/', '_') or 'default'
 
 
 def run_folder(namespace: str, environ: Mapping[str, str] = os.environ) -> Path:
@@ -53,11 +49,3 @@ def run_folder(namespace: str, environ: Mapping[str, str] = os.environ) -> Path:
         raise AssistantError(
             ErrorCode.UNAVAILABLE, f'folder {base} belongs to user {owner}, expected ours')
     return folder
-
-
-def log_folder(setting: str, namespace: str, environ: Mapping[str, str] = os.environ) -> Path:
-    """The folder of logs that ``[logger] log_dir`` means; same rule as the logger's."""
-    if setting:
-        return Path(setting).expanduser().absolute()
-    state = environ.get('XDG_STATE_HOME') or str(Path.home() / '.local' / 'state')
-    return Path(state) / 'va' / label_of(namespace) / 'log'

@@ -256,6 +256,8 @@ class RestartPolicy:
     async def _start(self, name: str, pause_s: float) -> NodeFailure | None:
         await asyncio.sleep(pause_s)
         await self._presence.all_up(SPECS[name].needs)
+        while any(need in self._waiting for need in SPECS[name].needs):
+            await asyncio.sleep(NEEDS_POLL_S)
         try:
             await self._nodes[name].start(self._timeouts_s[name])
         except NodeFailure as failure:

@@ -8,7 +8,8 @@ import stat
 import pytest
 
 from va_common.errors import AssistantError, ErrorCode
-from va_logger.log_folder import LogFolder, resolve
+from va_common.log_places import log_folder
+from va_logger.log_folder import LogFolder
 
 
 @pytest.mark.parametrize('setting, namespace, environ, expected', [
@@ -21,7 +22,7 @@ from va_logger.log_folder import LogFolder, resolve
     ('~/z', '/', {}, f'{Path.home()}/z'),
 ])
 def test_where(setting, namespace, environ, expected):
-    assert resolve(setting, namespace, environ) == Path(expected)
+    assert log_folder(setting, namespace, environ) == Path(expected)
 
 
 def test_folders_are_private(tmp_path):

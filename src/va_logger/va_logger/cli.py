@@ -13,8 +13,9 @@ import threading
 from va_common.config_files import config_file
 from va_common.config_loader import load
 from va_common.errors import AssistantError
+from va_common.log_places import log_folder
 from va_logger.dialog_files import dialog_ids, LAST, read_dialog
-from va_logger.log_folder import APP_LOG, DIALOGS, resolve
+from va_logger.log_folder import APP_LOG, DIALOGS
 from va_logger.log_follow import follow, tail
 from va_logger.log_view import dialog_lines, latency_lines, list_lines
 
@@ -70,7 +71,7 @@ def _log_folder(options: argparse.Namespace) -> Path:
     if not setting:
         config = load(options.config or config_file('assistant.ini'))
         setting = str(config.get('logger.log_dir'))
-    return resolve(setting, options.namespace, os.environ)
+    return log_folder(setting, options.namespace)
 
 
 def _wanted(options: argparse.Namespace, folder: Path) -> Iterable[str]:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 import fcntl
 import os
 from pathlib import Path
@@ -15,21 +14,6 @@ APP_LOG = 'app.log'
 LAST_APP_LOG = 'app.last.log'
 DIALOGS = 'dialogs'
 LOCK = '.lock'
-
-
-def resolve(setting: str, namespace: str, environ: Mapping[str, str]) -> Path:
-    """The log folder.
-
-    Args:
-        setting: ``logger.log_dir``; empty: ``$XDG_STATE_HOME`` (or ~/.local/state) and below it
-            ``va/<namespace>/log``.
-        namespace: ROS namespace, as ``/robot1``; the root namespace is ``default``.
-        environ: the environment.
-    """
-    if setting:
-        return Path(setting).expanduser().absolute()
-    state = environ.get('XDG_STATE_HOME') or str(Path.home() / '.local' / 'state')
-    return Path(state) / 'va' / (namespace.strip('/').replace('/', '_') or 'default') / 'log'
 
 
 class LogFolder:

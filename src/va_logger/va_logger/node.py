@@ -12,12 +12,13 @@ from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 
 from va_common.errors import AssistantError, ErrorCode
 from va_common.lifecycle import AssistantNode
+from va_common.log_places import log_folder
 from va_common.logging_queue import AppBatch
 from va_interfaces.srv import NewDialog, WriteApp, WriteDialog
 from va_logger.app_log_writer import AppLogWriter
 from va_logger.dialog_log_manager import DialogLogManager
 from va_logger.disk_health import DiskHealth
-from va_logger.log_folder import LogFolder, resolve
+from va_logger.log_folder import LogFolder
 from va_logger.rpc_sink import RpcSink
 
 PROBE_PERIOD_S = 2.0
@@ -47,7 +48,7 @@ class LoggerNode(AssistantNode):
 
     def do_configure(self) -> None:
         """Open the logs and offer the services."""
-        path = resolve(self.setting('log_dir'), self.get_namespace(), os.environ)
+        path = log_folder(self.setting('log_dir'), self.get_namespace())
         self._folder = LogFolder(path)
         self._disk = DiskHealth(self._disk_changed)
         self._app_log = AppLogWriter(
@@ -76,6 +77,10 @@ class LoggerNode(AssistantNode):
     def health_problem(self) -> str | None:
         """The last write did not reach the disk, or one hangs."""
         return self._disk.problem
+
+    def waits_for_device(self) -> bool:
+        """A disk that is full or gone is tried again for as long as it takes."""
+        return self._disk.problem is not None
 
     def diagnostics(self) -> dict[str, str]:
         """How much was written where."""
