@@ -18,6 +18,7 @@ from va_common.config_loader import Config
 from va_common.errors import AssistantError, ErrorCode
 from va_common.health import ask, Health, HealthServer, PORTS
 from va_common.profile import Profile, resolve
+from va_loader.child_lines import ChildLines
 from va_loader.children import Children, print_line
 from va_loader.control import Control, Request
 from va_loader.exit_codes import EXIT_CONFIGURATION, EXIT_CRASHED, EXIT_FATAL, EXIT_TAKEN
@@ -101,7 +102,7 @@ class Loader:
         arguments = ros_arguments(self._children.parameter_files['loader'], self._options)
         rclpy.init(args=['loader', *arguments], signal_handler_options=SignalHandlerOptions.NO)
         self._node = LoaderNode(self._profile.name, self._config.values, self._diagnostics)
-        self._children.log_with(self._keep_line)
+        self._children.log_with(ChildLines(self._keep_line).take)
         manager = DialogManager(self._node.rules(), self._node.choose, self._node.salt)
         self._bus = EventBus(
             manager.handle, lambda command: self._port.execute(command), self._node.log.error)
