@@ -81,7 +81,7 @@ class HealthServer:
         self._lock = threading.Lock()
         self._health = Health(HealthState.NOT_SERVING, 'starting')
         self._since_s = self._told_s = clock()
-        self._servicer = _Servicer(self._now)
+        self._servicer = _Servicer(self.now)
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix='health')
         self._server = grpc.server(self._pool, options=[('grpc.so_reuseport', 0)])
         health_pb2_grpc.add_HealthServicer_to_server(self._servicer, self._server)
@@ -91,7 +91,7 @@ class HealthServer:
     @property
     def serving(self) -> bool:
         """What clients are told."""
-        return self._now().state is HealthState.SERVING
+        return self.now().state is HealthState.SERVING
 
     def start(self) -> None:
         """Open the port.
@@ -134,8 +134,8 @@ class HealthServer:
         if self._look.is_alive():
             self._look.join(2.0)
 
-    def _now(self) -> Health:
-        """The health with its age; stale when nobody has reported for too long."""
+    def now(self) -> Health:
+        """What clients are told, with its age; stale when nobody has reported for too long."""
         with self._lock:
             now_s = self._clock()
             silent_s = now_s - self._told_s
@@ -150,7 +150,7 @@ class HealthServer:
 
     def _watch_reporter(self) -> None:
         while not self._ending.wait(_LOOK_S):
-            self._now()  # watchers are told as soon as it is stale
+            self.now()  # watchers are told as soon as it is stale
 
 
 class _Servicer(grpc_health.HealthServicer):  # type: ignore[misc]

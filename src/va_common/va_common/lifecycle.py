@@ -269,6 +269,8 @@ class AssistantNode(LifecycleNodeMixin, Node):  # type: ignore[misc]
         if not self.context.ok():
             return
         problem = self._problem
+        if problem is None and self._health is not None:
+            problem = self._health.now().problem or None  # a callback hangs: nobody has reported
         values = self._diagnostic_values()
         if self._waits(problem):
             values['waits for device'] = 'yes'

@@ -65,6 +65,7 @@ class DiskHealth:
         with self._lock:
             self.failed_writes += problem is not None
             changed = (problem is None) != (self._problem is None)
-            self._problem = problem
+            if changed:  # what failed first is the reason, whatever fails after it
+                self._problem = problem
         if changed:
             self._on_change(problem)
