@@ -390,6 +390,17 @@ def test_a_node_lost_while_idle_is_shown_until_it_is_back(talk):
     assert talk.state == 'idle'
 
 
+def test_without_room_for_the_logs_it_is_idle_and_says_so(talk):
+    talk.tell(NodeLost('logger', 'no space left', bearable=True))
+    assert talk.state == 'idle'
+    assert talk.of(ShowState)[-1].reason == 'logger: no space left'
+    talk.tell(NodeLost('llm', 'killed by SIGKILL'))
+    assert talk.state == 'recovering'
+    talk.tell(NodeBack('llm'))
+    talk.tell(NodeLost('logger', 'killed by SIGKILL'))
+    assert talk.state == 'recovering'
+
+
 def test_a_node_lost_in_a_dialog_is_the_reason_until_it_is_back(talk):
     talk.acknowledged()
     talk.tell(NodeLost('kwd', 'killed by SIGKILL'))

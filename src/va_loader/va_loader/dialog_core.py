@@ -74,6 +74,8 @@ class DialogCore:
         """Failed turns in a row."""
         self._lost: dict[str, str] = {}
         """Nodes that are being restarted, and why."""
+        self._bearable: set[str] = set()
+        """Those of them without which dialogs go on."""
 
     @property
     def key(self) -> TurnKey:
@@ -100,7 +102,7 @@ class DialogCore:
         if self.step is Step.CLOSED:
             return
         name = STATE_NAMES[self.step]
-        if self._lost and self.step is Step.IDLE:
+        if self.step is Step.IDLE and not self._lost.keys() <= self._bearable:
             name, reason = STATE_NAMES[Step.WAITING], ''
         reason = reason or '; '.join(f'{node}: {why}' for node, why in self._lost.items())
         self._out.add(ShowState(name, self.key, reason))

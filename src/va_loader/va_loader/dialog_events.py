@@ -146,10 +146,12 @@ class ListenFailed:
 
 @dataclass(frozen=True)
 class NodeLost:
-    """A node crashed, hung or stopped serving; it is being restarted."""
+    """A node crashed, hung or stopped serving; it is being restarted, or waits for its device."""
 
     name: str
     reason: str
+    bearable: bool = False
+    """Dialogs go on without it, for as long as need be."""
 
 
 @dataclass(frozen=True)

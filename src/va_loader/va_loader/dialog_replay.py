@@ -35,6 +35,7 @@ class DialogReplay(DialogRecovery):
 
     def _on_lost(self, event: NodeLost) -> None:
         self._lost[event.name] = event.reason
+        (self._bearable.add if event.bearable else self._bearable.discard)(event.name)
         self._llm_forgot = self._llm_forgot or event.name == 'llm'
         turn = self._turn
         if turn is None:

@@ -195,7 +195,8 @@ class Loader:
     def _on_waits(self, name: str, reason: str) -> None:
         from va_loader.dialog_events import NodeLost
 
-        self._bus.post(NodeLost(name, reason))
+        # Records are kept until there is room again: with a full disk it still hears.
+        self._bus.post(NodeLost(name, reason, bearable=name == 'logger'))
 
     def _on_back(self, name: str) -> None:
         from va_loader.dialog_events import NodeBack
