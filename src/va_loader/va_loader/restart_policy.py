@@ -208,7 +208,7 @@ class RestartPolicy:
                 self._on_back(name)
         elif reason != self._waiting.get(name):
             self._waiting[name] = reason
-            self._log('warning', f'{name} waits for its device: {reason}')
+            self._log('error', f'{name} waits for its device: {reason}')
             self._on_waits(name, reason)
 
     async def _all_healthy(self, names: Sequence[str]) -> bool:
