@@ -102,7 +102,8 @@ def killed_main(number: signal.Signals, when: str) -> Callable[[World, Evidence]
         evidence.require(world.watch.until(lambda: not assistant.running, 5.0), 'main lives on')
         ended_s = time.monotonic()
         evidence.left_over = assistant.left(timeout_s=10.0)
-        evidence.saw(f'nothing was left {time.monotonic() - ended_s:.1f} s later')
+        evidence.saw(f'its processes were gone {time.monotonic() - ended_s:.1f} s later')
+        world.finish_records(evidence)
         start_again(world, evidence)
 
     return play

@@ -11,6 +11,7 @@ from faults.records import log_since
 from faults.world import World
 
 _STAMPED = re.compile(r'\[(\d{10}\.\d+)\] \[loader\]: (.*)')
+LEVELS = (' WARNING ', ' ERROR ', ' FATAL ')
 _LAST_RESORT = re.compile(r'^(\d{4}-\d\d-\d\dT\S+) FATAL (.*)', re.MULTILINE)
 
 
@@ -48,7 +49,8 @@ def look_for_reasons(world: World, evidence: Evidence, mark: int, thing: str,
     since_s = evidence.started_s
     text = {
         'state': '\n'.join(world.watch.reasons(mark)),
-        'log': '\n'.join(log_since(world.require().log_folder, since_s)),
+        'log': '\n'.join(line for line in log_since(world.require().log_folder, since_s)
+                         if any(level in line for level in LEVELS)),
         'status': world.status() if 'status' in channels else '',
         'output': world.require().output(),
     }

@@ -15,9 +15,9 @@ WITHIN_S = 600.0
 """What is older is no news."""
 SHOWN = 5
 _TAIL_BYTES = 128 * 1024
-_TURN_FAILED = r'WARNING (?=loader: turn \d+ of \S+ failed )'
+_GRAVE_WARNING = r'WARNING (?=loader: (?:turn \d+ of \S+ failed |\w+ waits for its device))'
 _LINE = re.compile(
-    rf'(\d{{4}}-\d\d-\d\dT\S+) (?:(?:ERROR|FATAL) |{_TURN_FAILED})(\S.*)')
+    rf'(\d{{4}}-\d\d-\d\dT\S+) (?:(?:ERROR|FATAL) |{_GRAVE_WARNING})(\S.*)')
 
 
 def recent(folder: Path, now_s: float, within_s: float = WITHIN_S, shown: int = SHOWN
