@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 import re
+import time
 
 import psutil
 from virtual_room.product import Product
@@ -48,7 +49,16 @@ class Census:
         used: set[str] = set()
         for folder in Path('/proc').glob('[0-9]*'):
             used |= mapped_segments(int(folder.name))
-        return sorted(f'shared memory {there[name]}' for name in mine - used)
+        return sorted(f'shared memory {there[name]} of {_changed(SHM / there[name])}'
+                      for name in mine - used)
+
+
+def _changed(path: Path) -> str:
+    """When a file was made or changed: whether somebody made it anew after the end."""
+    try:
+        return time.strftime('%H:%M:%S', time.localtime(path.stat().st_ctime))
+    except OSError:
+        return 'just gone'
 
 
 def mapped_segments(pid: int) -> set[str]:
@@ -100,8 +110,13 @@ def _lives(process: psutil.Process) -> bool:
         return False
 
 
-def _title(process: psutil.Process) -> str:
+def command_of(process: psutil.Process) -> list[str]:
+    """Its command line; empty when it has ended."""
     try:
-        return ' '.join(process.cmdline()[-3:]) or process.name()
+        return process.cmdline()
     except psutil.Error:
-        return 'process'
+        return []
+
+
+def _title(process: psutil.Process) -> str:
+    return ' '.join(command_of(process)[-3:]) or 'process'

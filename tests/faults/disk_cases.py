@@ -36,6 +36,21 @@ def small_disk(world: World, name: str) -> Iterator[Path]:
         subprocess.run(['umount', '--lazy', str(folder)], check=False, timeout=10)
 
 
+@contextmanager
+def read_only(folder: Path) -> Iterator[None]:
+    """Nothing in the folder can be opened for writing or made; what is open stays open."""
+    bind = ['mount', '--bind', str(folder), str(folder)]
+    protect = ['mount', '-o', 'remount,bind,ro', str(folder)]
+    for command in (bind, protect):
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode != 0:
+            raise NotPossible(f'{" ".join(command)} is not permitted: {done.stderr.strip()}')
+    try:
+        yield
+    finally:
+        subprocess.run(['umount', '--lazy', str(folder)], check=False, timeout=10)
+
+
 def full_and_freed(world: World, evidence: Evidence) -> None:
     """Full for some seconds: it goes on hearing, says so, and nothing is lost."""
     with small_disk(world, 'full') as folder:
@@ -52,16 +67,13 @@ def full_and_freed(world: World, evidence: Evidence) -> None:
 
 
 def read_only_and_back(world: World, evidence: Evidence) -> None:
-    """The file system turns read-only under the logs, as after an error of the disk."""
+    """The folder of the logs turns read-only: files that are open go on, new ones cannot be."""
     with small_disk(world, 'read_only') as folder:
         _start(world, folder)
         mark = world.watch.mark()
         since_s = time.time()
-        _remount(folder, 'ro')
-        try:
+        with read_only(folder):
             _endure(world, evidence, mark, since_s)
-        finally:
-            _remount(folder, 'rw')
         _recover(world, evidence, mark)
         _tell(world, evidence, mark)
         world.finish_records(evidence)
@@ -69,9 +81,9 @@ def read_only_and_back(world: World, evidence: Evidence) -> None:
 
 def read_only_at_start(world: World, evidence: Evidence) -> None:
     with small_disk(world, 'read_only_start') as folder:
-        _remount(folder, 'ro')
-        world.start({'logger.log_dir': str(folder / 'log')})
-        refused(world, evidence, 1, ('log folder', 'expected a folder that can be written'))
+        with read_only(folder):
+            world.start({'logger.log_dir': str(folder / 'log')})
+            refused(world, evidence, 1, ('log folder', 'expected a folder that can be written'))
 
 
 def full_at_start(world: World, evidence: Evidence) -> None:
@@ -97,17 +109,6 @@ def _fill(filler: Path) -> None:
                     file.write(bytes(size))
             except OSError:
                 continue  # full, as wanted; perhaps a smaller piece fits still
-
-
-def _remount(folder: Path, mode: str) -> None:
-    done = subprocess.run(['mount', '-o', f'remount,{mode}', str(folder)], capture_output=True,
-                          text=True)
-    if done.returncode != 0:
-        # A writer in the middle of a file keeps it from becoming read-only.
-        bound = subprocess.run(['mount', '-o', f'remount,bind,{mode}', str(folder)],
-                               capture_output=True, text=True)
-        if bound.returncode != 0:
-            raise NotPossible(f'remounting {mode} is not permitted: {done.stderr.strip()}')
 
 
 def _endure(world: World, evidence: Evidence, mark: int, since_s: float) -> None:

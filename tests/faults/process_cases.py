@@ -9,6 +9,7 @@ import time
 
 import psutil
 
+from faults.census import process_of_port
 from faults.dialog_judge import judge_dialog
 from faults.evidence import Evidence, Trouble
 from faults.reasons import look_for_reasons, when_noticed
@@ -130,12 +131,11 @@ def too_often(victim: str) -> Callable[[World, Evidence], None]:
         evidence.strike()
         deaths = 0
         while assistant.running and deaths < 6:
-            deaths += 1
-            process = psutil.Process(world.pids()[victim])
-            process.kill()
-            world.watch.until(lambda process=process: not _lives(process), BREAK_S)
-            if not world.watch.until(lambda: hears_or_ended(world), RECOVER_S):
-                raise Trouble('it neither came back nor gave up')
+            process = _next_life(world, victim)
+            if process is not None:
+                deaths += 1
+                process.kill()
+                world.watch.until(lambda process=process: not _lives(process), BREAK_S)
         evidence.saw(f'gave up after {deaths} deaths')
         evidence.require(assistant.product.exit_code == 1,
                          f'exit code {assistant.product.exit_code}, expected 1')
@@ -149,6 +149,20 @@ def too_often(victim: str) -> Callable[[World, Evidence], None]:
         evidence.require('FATAL' in output, 'no FATAL in its output')
 
     return play
+
+
+def _next_life(world: World, victim: str) -> psutil.Process | None:
+    """The victim, as soon as it has its port; None when the assistant has ended instead."""
+    found: list[psutil.Process] = []
+
+    def look() -> bool:
+        process = process_of_port(world.port(victim))
+        found[:] = [process] if process is not None else []
+        return bool(found) or not world.require().running
+
+    if not world.watch.until(look, RECOVER_S):
+        raise Trouble('it neither came back nor gave up')
+    return found[0] if found else None
 
 
 def _lives(process: psutil.Process) -> bool:

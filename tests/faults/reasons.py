@@ -50,7 +50,8 @@ def look_for_reasons(world: World, evidence: Evidence, mark: int, thing: str,
     text = {
         'state': '\n'.join(world.watch.reasons(mark)),
         'log': '\n'.join(line for line in log_since(world.require().log_folder, since_s)
-                         if any(level in line for level in LEVELS)),
+                         if any(level in line for level in LEVELS))
+        + ''.join(f'\n{line}' for stamp, line in last_resort(world) if stamp >= since_s),
         'status': world.status() if 'status' in channels else '',
         'output': world.require().output(),
     }

@@ -19,7 +19,7 @@ from virtual_room.room_process import RoomSettings
 from virtual_room.script import VOICE, WAKE
 from virtual_room.voices import SyntheticUser, Voices
 
-from faults.census import Census
+from faults.census import Census, command_of
 from faults.evidence import Evidence, Trouble
 from faults.fake_ollama import FakeOllamaServer
 from faults.places import make_config
@@ -48,6 +48,7 @@ class Assistant:
     """One run of the product, with its files and what is known of its processes."""
 
     def __init__(self, world: World, changes: dict[str, str], environment: dict[str, str]) -> None:
+        self._world = world
         self.folder = Path(tempfile.mkdtemp(prefix='assistant_', dir=world.folder))
         self.offset = world.offset
         self.log_folder = Path(changes.get('logger.log_dir', str(self.folder / 'log')))
@@ -83,7 +84,9 @@ class Assistant:
 
     def left(self, timeout_s: float = 3.0) -> list[str]:
         """What is left of it after its end."""
-        return self.census.left_processes(timeout_s) + self.census.left_segments()
+        processes = self.census.left_processes(timeout_s)
+        self._world.watch.until(lambda: not self.census.left_segments(), timeout_s, 0.3)
+        return processes + self.census.left_segments()
 
     def kill(self) -> None:
         self.product.kill()
@@ -182,7 +185,7 @@ class World:
         pids = dict(zip(answer.names, answer.pids, strict=True))
         assert assistant.product.process is not None
         main = psutil.Process(assistant.product.process.pid)
-        forkers = [p.pid for p in main.children() if 'va_loader.forker' in p.cmdline()]
+        forkers = [p.pid for p in main.children() if 'va_loader.forker' in command_of(p)]
         if forkers:
             pids['forker'] = forkers[0]
         return pids | {'main': main.pid}
