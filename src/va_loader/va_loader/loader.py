@@ -145,7 +145,8 @@ class Loader:
                  float(str(section['parallel_phase_timeout_ms'])) / 1000.0,
                  float(str(section['phase_timeout_ms'])) / 1000.0),
             tuple(float(pause) / 1000.0 for pause in backoff_ms),
-            int(str(section['restart_limit'])), str(section['greeting']))
+            int(str(section['restart_limit'])), str(section['greeting']),
+            str(section['audio_device_probe']))
         hooks = Hooks(self._show, self._on_ready, self._on_closed, self._on_lost, self._on_back,
                       self._on_waits, self._log, self._port.speak)
         self._log('info', f'profile {self._profile.name}: {self._profile.reason}')

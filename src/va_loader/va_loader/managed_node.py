@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
+from va_common.health import HealthState
 from va_loader.failures import NodeFailure
 from va_loader.health_watcher import HealthWatcher, Tell
 from va_loader.procfs import is_starved, Sample
@@ -143,6 +144,11 @@ class ManagedNode:
     async def healthy(self) -> bool:
         """Whether it serves at this moment."""
         return bool(self.pid) and await self._make_health(self._require_process()).healthy()
+
+    async def problem(self) -> str:
+        """Why it does not serve at this moment; empty: it does."""
+        said = await self._make_health(self._require_process()).ask()
+        return '' if said.state is HealthState.SERVING else said.problem or said.state.value
 
     async def disarm(self) -> None:
         """Deactivate for as long as a node that it needs is away; never raises."""

@@ -7,7 +7,7 @@ Plain logic on asyncio: what a node is and how it starts is behind :class:`NodeC
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -53,12 +53,14 @@ class PhaseController:
         show: told of every change.
         log: told (level, line).
         on_up: told the nodes of each phase that is up; they are supervised from then on.
+        prove: asked before each attempt whether what the phase needs works; raises NodeFailure.
     """
 
     def __init__(self, nodes: Mapping[str, NodeControl], plan: Sequence[Phase],
                  backoff_s: Sequence[float], guard: VramGuard,
                  show: Callable[[PhaseStatus], None], log: Callable[[str, str], None],
-                 on_up: Callable[[Sequence[str]], None] = lambda names: None) -> None:
+                 on_up: Callable[[Sequence[str]], None] = lambda names: None,
+                 prove: Callable[[Phase], Awaitable[None]] | None = None) -> None:
         self._nodes = nodes
         self._plan = tuple(plan)
         self._backoff_s = tuple(backoff_s)
@@ -66,6 +68,7 @@ class PhaseController:
         self._show = show
         self._log = log
         self._on_up = on_up
+        self._prove = prove
         self._vram = ''
 
     async def bring_up(self) -> None:
@@ -114,6 +117,8 @@ class PhaseController:
         raise FatalError(f'{phase.name} failed {attempts} times, last: {reason}{hint}')
 
     async def _attempt(self, phase: Phase) -> None:
+        if self._prove is not None:
+            await self._prove(phase)
         starts = [self._nodes[name].start for name in phase.nodes]
         if len(starts) > 1 and self._is_staggered(phase):
             for start in starts:

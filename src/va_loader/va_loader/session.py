@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from va_loader.failures import NodeFailure
 from va_loader.managed_node import ManagedNode
 from va_loader.node_specs import Phase
 from va_loader.phase_controller import all_or_none, PhaseController, PhaseStatus
@@ -22,6 +23,8 @@ class SessionSettings:
     backoff_s: Sequence[float]
     restart_limit: int
     greeting: str
+    audio_device_probe: str = 'strict'
+    """strict, warn or off: whether the speaker must work before the microphone is opened."""
 
 
 @dataclass(frozen=True)
@@ -48,13 +51,14 @@ class LiveSession:
                  guard: VramGuard, hooks: Hooks) -> None:
         self._settings = settings
         self._hooks = hooks
+        self._nodes = nodes
         timeouts_s = {name: phase.timeout_s for phase in settings.plan for name in phase.nodes}
         self._policy = RestartPolicy(
             nodes, timeouts_s, settings.backoff_s, settings.restart_limit, hooks.lost,
             hooks.back, hooks.log, hooks.waits)
         self._phases = PhaseController(
             nodes, settings.plan, settings.backoff_s, guard, hooks.show, hooks.log,
-            on_up=self._policy.add)
+            on_up=self._policy.add, prove=self._prove_speaker)
 
     async def run(self) -> None:
         """Bring up and supervise until cancelled. Raises FatalError."""
@@ -67,6 +71,18 @@ class LiveSession:
         """Stop everything in reverse order. Bounded, never raises."""
         self._hooks.closed('the assistant is going down')
         await self._phases.take_down()
+
+    async def _prove_speaker(self, phase: Phase) -> None:
+        """The output device works before the microphone is opened. Raises NodeFailure."""
+        probe = self._settings.audio_device_probe
+        if 'stt' not in phase.nodes or probe == 'off':
+            return
+        problem = await self._nodes['tts'].problem()
+        if problem and probe == 'strict':
+            reason = f'the speaker must work first: {problem}'
+            raise NodeFailure('stt', 'audio_device_probe', reason)
+        if problem:
+            self._hooks.log('warning', f'the speaker does not work: {problem}')
 
     async def _start_up(self) -> None:
         await self._phases.bring_up()
