@@ -108,6 +108,11 @@ def test_a_failure_while_active_shows_until_deactivated(node):
     assert node.problem() is None
 
 
+def test_a_line_of_the_log_is_bounded(node, capfd):
+    node.log.warning('refused', dialog='x' * 5000)
+    assert 'x' * 1001 not in capfd.readouterr().err
+
+
 def test_work_is_refused_unless_active(node):
     with pytest.raises(AssistantError, match='kwd is not active'):
         node.require_active()

@@ -11,6 +11,8 @@ from rclpy.node import Node
 
 from va_common.logging_client import LoggingClient
 
+LINE_CHARACTERS = 1000
+"""A line may repeat what a stranger sent: not all of it."""
 _LEVELS = {'debug': 10, 'info': 20, 'warning': 30, 'error': 40}
 
 
@@ -46,6 +48,8 @@ class NodeLog:
             return
         pairs = ''.join(f' {key}={value}' for key, value in fields.items())
         line = f'{text}{pairs}'.replace('\n', ' | ')
+        if len(line) > LINE_CHARACTERS:
+            line = f'{line[:LINE_CHARACTERS]}... ({len(line)} characters)'
         # rclpy binds a severity to each calling line, so each level needs a line of its own.
         if level == 'debug':
             self._logger.debug(line)
