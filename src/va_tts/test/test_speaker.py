@@ -145,6 +145,10 @@ def test_a_lost_speaker_is_noticed_and_opened_again(pulse: PrivatePulse, fault: 
         wait_for(lambda: sound.speaker.blocks > before + 20, 10.0, 'it asks for sound')
         assert keeper.problem is None
         assert sound.speaker.problem() is None
+        recorder = Recorder(server)
+        sound.playout.add(1, 0, tone(1.0, RATE))
+        wait_for(recorder.loud_times, 10.0, 'it is heard')
+        recorder.close()
         keeper.stop()
         sound.close()
         assert len(lost) == 1
