@@ -12,12 +12,14 @@ from virtual_room.pulse import MICROPHONE
 from faults.evidence import Evidence, Trouble
 from faults.process_cases import hears_or_ended
 from faults.reasons import look_for_reasons
-from faults.situations import call, end_dialog, reach
+from faults.situations import call, end_dialog, LONG_TEXT, reach
 from faults.world import World
+from va_interfaces.action import Speak
+from va_interfaces.srv import Cancel
 
 AWAY_S = 6.0
 RECOVER_S = 60.0
-SILENT_S = 2.0
+SILENT_S, LOUD_S = 2.0, 30.0
 WORDS = ('device', 'microphone', 'speaker', 'sound', 'PortAudio', 'stream')
 
 
@@ -112,8 +114,11 @@ def _recovered(world: World, evidence: Evidence) -> None:
 
 
 def _spoke(world: World, evidence: Evidence) -> None:
-    """The acknowledgement must be audible in the room: the speaker works too."""
+    """What a robot's program has spoken must be audible in the room: the speaker works too."""
     def is_loud() -> bool:
         return float(world.room.status.get('speaker_dbfs', -120.0)) > -60.0
 
-    evidence.require(world.watch.until(is_loud, 8.0), 'the speaker stays silent in the room')
+    end_dialog(world)
+    world.robot.send(Speak, 'tts/speak', Speak.Goal(text=LONG_TEXT))
+    evidence.require(world.watch.until(is_loud, LOUD_S), 'the speaker stays silent in the room')
+    world.robot.call(Cancel, 'tts/stop', Cancel.Request(reason='heard enough'))
