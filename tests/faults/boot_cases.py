@@ -48,8 +48,10 @@ def struck_in_boot(victim: str, number: signal.Signals, phase: str = ''
         assistant.processes_when_idle = len(assistant.census.take())
         call(world)
         words = WORDS[number] if number != signal.SIGSTOP else (*WORDS[number], 'not done after')
+        # A process that dies before its phase begins costs nothing: no state tells of it.
+        channels = ('log', 'status') if victim == 'kwd' else ('state', 'log', 'status')
         look_for_reasons(world, evidence, assistant.mark if victim != 'loader' else mark, victim,
-                         words)
+                         words, channels)
         end_dialog(world)
         world.config = 'plain'
 

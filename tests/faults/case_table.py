@@ -53,6 +53,8 @@ WHOLE = ('loader', 'forker')
 """With them all nodes are started anew."""
 IN_BOOT = ((KILL, ('tts', 'llm', 'stt', 'kwd', 'logger', 'loader')),
            (FREEZE, ('stt', 'llm', 'loader')), (ABORT, ('tts',)))
+PHASES = {'tts': 'phase1', 'llm': 'phase1', 'stt': 'phase2'}
+"""When these are broken; the others as soon as they run, kwd long before its phase."""
 QUICK = {'kill_stt_listening', 'kill_llm_thinking', 'kill_logger_speaking', 'kill_kwd_idle',
          'freeze_tts_idle', 'kill_loader_idle', 'garbage_on_ports', 'messages_oversized',
          'second_instance', 'wrong_value', 'sigint_idle'}
@@ -103,7 +105,7 @@ def _main() -> list[Case]:
 def _boot() -> list[Case]:
     rows = [Case(f'{SIGNALS[number][0]}_{victim}_boot', f'{SIGNALS[number][1]} {victim}', 'boot',
                  'the phase is retried; gets ready and hears',
-                 boot_cases.struck_in_boot(victim, number, 'phase2' if victim == 'stt' else ''),
+                 boot_cases.struck_in_boot(victim, number, PHASES.get(victim, '')),
                  config='own', leaves=True)
             for number, victims in IN_BOOT for victim in victims]
     return rows + [Case('kill_main_boot', 'kill -9 of main', 'boot', GONE,

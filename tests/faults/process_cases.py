@@ -14,8 +14,9 @@ from faults.dialog_judge import judge_dialog
 from faults.evidence import Evidence, Trouble
 from faults.reasons import look_for_reasons, when_noticed
 from faults.situations import call, end_dialog, reach, Situation
+from faults.watch import CHECK_S
 from faults.world import QUESTION, World
-from va_common.health import PORTS
+from va_common.health import check, HealthState, PORTS
 
 BREAK_S, RECOVER_S = 30.0, 90.0
 CALLED = {'forker': 'fork server'}
@@ -152,12 +153,15 @@ def too_often(victim: str) -> Callable[[World, Evidence], None]:
 
 
 def _next_life(world: World, victim: str) -> psutil.Process | None:
-    """The victim, as soon as it has its port; None when the assistant has ended instead."""
+    """The victim, as soon as it works (the loader: as soon as it answers); None when the assistant
+    has ended instead.
+    """
     found: list[psutil.Process] = []
 
     def look() -> bool:
-        process = process_of_port(world.port(victim))
-        found[:] = [process] if process is not None else []
+        if victim == 'loader' or check(world.port(victim), CHECK_S) is HealthState.SERVING:
+            process = process_of_port(world.port(victim))
+            found[:] = [process] if process is not None else []
         return bool(found) or not world.require().running
 
     if not world.watch.until(look, RECOVER_S):

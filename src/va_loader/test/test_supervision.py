@@ -429,6 +429,10 @@ class FakeProcess:
     def alive(self):
         return not self.end.done()
 
+    @property
+    def ended_by(self):
+        return self.end.result() if self.end.done() else ''
+
     async def exited(self):
         return await asyncio.shield(self.end)
 
@@ -461,10 +465,10 @@ class FakeLifecycle:
         return do
 
 
-def managed(lifecycle, last_error=''):
+def managed(lifecycle, last_error='', log=lambda level, line: None):
     patient = Patient()
     return ManagedNode('tts', lambda: FakeProcess(last_error), lifecycle,
-                       lambda process: patient.watcher(), lambda level, line: None)
+                       lambda process: patient.watcher(), log)
 
 
 def test_a_node_comes_up_step_by_step(run):
@@ -513,6 +517,23 @@ def test_a_process_that_dies_on_the_way_is_noticed_at_once(run):
         await start
     with pytest.raises(NodeFailure, match='tts: configure: killed by SIGSEGV'):
         run(live())
+
+
+def test_a_process_that_dies_before_its_phase_is_told_of_and_replaced(run):
+    lines = []
+
+    async def live():
+        node = managed(FakeLifecycle(), log=lambda level, line: lines.append((level, line)))
+        node.spawn()
+        first = node._process
+        first.end.set_result('killed by SIGKILL')
+        await node.start(8.0)
+        assert node._process is not first
+        await node.kill()
+        node.spawn()
+    run(live())
+    assert [level for level, _ in lines] == ['error']
+    assert 'tts is lost: killed by SIGKILL before its phase began' in lines[0][1]
 
 
 def test_a_node_that_hangs_on_the_way_down_holds_nothing_up(run):

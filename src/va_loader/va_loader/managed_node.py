@@ -39,6 +39,10 @@ class Process(Protocol):
     def last_error(self) -> str:
         """The last line that it wrote about an error; empty: none."""
 
+    @property
+    def ended_by(self) -> str:
+        """Why it ended; empty while it runs."""
+
     def look(self) -> Sample:
         """What it has done so far."""
 
@@ -98,6 +102,8 @@ class ManagedNode:
         self._answers = False
         """Whether the process has come so far that its node answers."""
         self._is_up = False
+        self._is_let_go = False
+        """Whether the end of the process is meant to be."""
 
     @property
     def pid(self) -> int:
@@ -106,9 +112,13 @@ class ManagedNode:
 
     def spawn(self) -> None:
         """Start the process if it does not run."""
-        if not self.pid:
-            self._process = self._spawn()
-            self._answers = self._is_up = False
+        if self.pid:
+            return
+        if self._process is not None and not self._is_let_go:
+            self._log('error', f'{self.name} is lost: {self._process.ended_by} before its phase '
+                               f'began; started anew')
+        self._process = self._spawn()
+        self._answers = self._is_up = self._is_let_go = False
 
     async def start(self, timeout_s: float) -> None:
         """From the process to SERVING.
@@ -161,6 +171,7 @@ class ManagedNode:
 
     async def quiesce(self) -> None:
         """Deactivate, clean up, ask the process to end. Bounded in time, never raises."""
+        self._is_let_go = True
         if not self.pid:
             return
         process = self._require_process()
@@ -172,12 +183,14 @@ class ManagedNode:
 
     async def reap(self) -> None:
         """Wait for the end of the process, by force if need be. Bounded, never raises."""
+        self._is_let_go = True
         if self._process is not None:
             limit_s = REAP_TIMEOUT_S if self._is_up else HALF_WAY_REAP_TIMEOUT_S
             await self._process.stop(limit_s)
 
     async def kill(self) -> None:
         """End a lost process at once, with its whole group. Bounded, never raises."""
+        self._is_let_go = True
         if self._process is not None:
             await self._process.stop(0.0)
 

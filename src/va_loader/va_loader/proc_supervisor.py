@@ -100,6 +100,11 @@ class ChildProcess:
         return self._code
 
     @property
+    def ended_by(self) -> str:
+        """Why it ended; empty while it runs."""
+        return '' if self.alive else self._ended.result()
+
+    @property
     def last_error(self) -> str:
         """The last line that it wrote about an error; empty: none."""
         marked = (line for line in reversed(self.tail)
