@@ -418,12 +418,12 @@ def test_a_starved_node_is_left_alone_for_long(run):
 class FakeProcess:
     def __init__(self, last_error=''):
         self.pid, self.last_error, self.sent = 4711, last_error, []
-        self.queued_share = 0.0
+        self.queued_share, self.state = 0.0, 'S'
         self.end = asyncio.get_running_loop().create_future()
 
     def look(self):
         now_s = asyncio.get_running_loop().time()
-        return Sample('S', 0.1 * now_s, self.queued_share * now_s)
+        return Sample(self.state, 0.1 * now_s, self.queued_share * now_s)
 
     @property
     def alive(self):
@@ -517,6 +517,19 @@ def test_a_process_that_dies_on_the_way_is_noticed_at_once(run):
         await start
     with pytest.raises(NodeFailure, match='tts: configure: killed by SIGSEGV'):
         run(live())
+
+
+def test_a_process_that_is_frozen_on_the_way_is_not_waited_for(run):
+    async def live():
+        node = managed(FakeLifecycle(hang='configure'))
+        start = asyncio.ensure_future(node.start(60.0))
+        await asyncio.sleep(3.0)
+        node._process.state = 'T'
+        at = asyncio.get_running_loop().time()
+        with pytest.raises(NodeFailure, match='tts: configure: frozen for 1 s'):
+            await start
+        return asyncio.get_running_loop().time() - at
+    assert run(live()) <= 2.0
 
 
 def test_a_process_that_dies_before_its_phase_is_told_of_and_replaced(run):

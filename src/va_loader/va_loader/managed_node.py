@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from va_common.health import HealthState
 from va_loader.failures import NodeFailure
 from va_loader.health_watcher import HealthWatcher, Tell
-from va_loader.procfs import is_starved, Sample
+from va_loader.procfs import is_starved, Sample, STOPPED
 
 PROCESS_TIMEOUT_S = 30.0
 """From the start of the process until its lifecycle services answer: imports on a busy machine."""
@@ -22,6 +22,10 @@ REAP_TIMEOUT_S = 1.2
 """From SIGINT to SIGTERM; half of it more to SIGKILL."""
 HALF_WAY_REAP_TIMEOUT_S = 0.4
 """The same for a node that loads its models: it has nothing to put in order yet."""
+
+
+LOOK_S, FROZEN_LOOKS = 0.5, 2
+"""How often a process that starts is looked at, and for how many looks it may be stopped."""
 
 
 class Process(Protocol):
@@ -214,10 +218,11 @@ class ManagedNode:
             self._log('warning', str(failure))
 
     async def _within(self, work: Coroutine[Any, Any, None], timeout_s: float) -> None:
-        """Run a part of the start; the end of the process or of the time makes it fail."""
+        """Run a part of the start; a dead or frozen process or the end of the time fails it."""
         process = self._require_process()
         task = asyncio.ensure_future(work)
-        end = asyncio.ensure_future(process.exited())
+        end = asyncio.ensure_future(_first(asyncio.ensure_future(process.exited()),
+                                           asyncio.ensure_future(_frozen(process))))
         try:
             limit_s = await self._await_either(task, end, timeout_s)
             if end.done():
@@ -260,6 +265,15 @@ class ManagedNode:
     def _require_process(self) -> Process:
         assert self._process is not None, f'{self.name} has no process'
         return self._process
+
+
+async def _frozen(process: Process) -> str:
+    """Return, with the reason, once the process has been stopped for a while."""
+    looks = 0
+    while looks < FROZEN_LOOKS:
+        await asyncio.sleep(LOOK_S)
+        looks = looks + 1 if process.look().state in STOPPED else 0
+    return f'frozen for {FROZEN_LOOKS * LOOK_S:g} s'
 
 
 async def _first(*tasks: asyncio.Future[str]) -> str:

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-_STOPPED = ('T', 't')
+STOPPED = ('T', 't')
+"""States of a process that a signal or a debugger holds."""
+
 BUSY_SHARE = 0.3
 """Share of the time on, or waiting for, a core from which a process counts as busy."""
 
@@ -63,7 +65,7 @@ def sample(pid: int) -> Sample:
 def is_frozen(pid: int) -> bool:
     """Whether a process is stopped by a signal or a debugger; cheaper than :func:`sample`."""
     try:
-        return _stat_fields(Path('/proc') / str(pid))[0] in _STOPPED
+        return _stat_fields(Path('/proc') / str(pid))[0] in STOPPED
     except OSError:
         return False
 
@@ -72,7 +74,7 @@ def activity(before: Sample, after: Sample, span_s: float) -> Activity:
     """What happened between two samples that lie ``span_s`` seconds apart."""
     if after.state in ('', 'Z', 'X'):
         return Activity.GONE
-    if after.state in _STOPPED:
+    if after.state in STOPPED:
         return Activity.FROZEN
     queued_s = after.queued_s - before.queued_s
     if queued_s >= max(STARVED_SHARE * span_s, after.computed_s - before.computed_s):
