@@ -27,9 +27,7 @@ from grpc_health.v1 import health as grpc_health
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from va_common.errors import AssistantError, ErrorCode
-
-PORTS = {'logger': 5001, 'loader': 5002, 'kwd': 5003, 'stt': 5004, 'llm': 5005, 'tts': 5006}
-"""Each process's port, before ``[system] port_offset`` is added."""
+from va_common.ports import PORTS as PORTS
 
 # A Watch holds no thread: the answers of the health service are sent by whoever sets them.
 _THREADS = 4

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 import threading
 import time
 from typing import Any
@@ -71,6 +72,14 @@ class AssistantNode(LifecycleNodeMixin, Node):  # type: ignore[misc]
         self._autostart()
 
     # What a subclass does ---------------------------------------------------------------------
+
+    def engine_modules(self) -> Sequence[str]:
+        """What configure will import, by the settings in force.
+
+        The process of the node imports it from its start on, in a thread of its own. Nothing that
+        opens a device, takes GPU memory or a core for long when it is imported.
+        """
+        return ()
 
     def do_configure(self) -> None:
         """Load what is slow to load. Raise to fail; :meth:`do_cleanup` then undoes the half."""

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+import importlib
 import os
 import signal
 import sys
@@ -43,7 +44,9 @@ def run_node(factory: Callable[[], Any]) -> int:
     except Exception as error:
         rclpy.try_shutdown()
         return _report_start_failure(error)
-    return _Process(node).run()
+    process_of_node = _Process(node)
+    process_of_node.import_ahead(node.engine_modules())
+    return process_of_node.run()
 
 
 def _report_start_failure(error: Exception) -> int:
@@ -66,6 +69,20 @@ class _Process:
         self._executor.add_node(node)
         self._ended = threading.Event()
         self._exit_code = EXIT_CLEAN
+
+    def import_ahead(self, modules: Sequence[str]) -> None:
+        """Import in a thread, while the node waits to be configured; its end is waited for."""
+        threading.Thread(target=self._import, args=(tuple(modules),), name='imports').start()
+
+    def _import(self, modules: Sequence[str]) -> None:
+        for name in modules:
+            if self._ended.is_set():
+                return
+            try:
+                importlib.import_module(name)
+            except Exception as error:
+                # Configure tries again, and fails with its reason.
+                self._node.log.warning(f'{name} cannot be imported: {error}')
 
     def run(self) -> int:
         for number in (signal.SIGINT, signal.SIGTERM):

@@ -51,6 +51,10 @@ class KwdNode(AssistantNode):
 
     # Lifecycle --------------------------------------------------------------------------------
 
+    def engine_modules(self) -> tuple[str, ...]:
+        """See :meth:`AssistantNode.engine_modules`."""
+        return ('onnxruntime',)
+
     def do_configure(self) -> None:
         """Load the wake word models."""
         root = models_dir(self.setting('system.models_dir'))

@@ -53,6 +53,11 @@ class LlmNode(AssistantNode):
 
     # Lifecycle --------------------------------------------------------------------------------
 
+    def engine_modules(self) -> tuple[str, ...]:
+        """See :meth:`AssistantNode.engine_modules`."""
+        kind = choose_engine(self.setting('engine'), self.profile.name)
+        return (f'va_llm.{"ollama_client" if kind == "ollama" else "llama_cpp_engine"}',)
+
     def do_configure(self) -> None:
         """Read the Modelfile, load the engine and let it say one token."""
         modelfile = load_modelfile(self.setting('modelfile'))

@@ -13,9 +13,9 @@ import sys
 
 from va_common.config_loader import Config, ConfigError
 from va_common.errors import AssistantError, ErrorCode
-from va_common.health import PORTS
 from va_common.log_places import log_folder
 from va_common.model_catalogue import load_catalogue, models_dir, verify
+from va_common.ports import PORTS
 from va_common.profile import Profile, resolve
 from va_loader.exit_codes import EXIT_CONFIGURATION, EXIT_FATAL, EXIT_TAKEN
 from va_loader.instance import InstanceLock, require_free_ports

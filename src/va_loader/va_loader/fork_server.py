@@ -17,7 +17,8 @@ from va_loader.procfs import is_frozen
 
 PRELOADED = (
     'numpy', 'yaml', 'pynvml', 'grpc', 'grpc_health.v1.health', 'rclpy', 'rclpy.executors',
-    'rclpy.lifecycle', 'rclpy.action', 'va_common.lifecycle', 'va_common.spinning',
+    'rclpy.lifecycle', 'rclpy.action', 'va_loader.type_supports:load',
+    'va_common.lifecycle', 'va_common.spinning',
     'va_loader.admin_api', 'va_loader.children', 'va_loader.control',
     'va_loader.dialog_manager', 'va_loader.dialog_port', 'va_loader.lifecycle_client',
     'va_loader.managed_node', 'va_loader.node', 'va_loader.session', 'va_loader.watchdog',

@@ -222,13 +222,20 @@ def _close(descriptors: Sequence[int]) -> None:
 
 
 def preload(names: Sequence[str]) -> None:
-    """Import; what cannot be is left to the process that needs it, which says so itself."""
+    """Import; what cannot be is left to the process that needs it, which says so itself.
+
+    Args:
+        names: of modules, or ``module:function`` to call that as well.
+    """
     # One thread: what is forked later must not depend on threads that exist here only.
     pools = {name: os.environ.get(name) for name in ('OPENBLAS_NUM_THREADS', 'OMP_NUM_THREADS')}
     os.environ.update(dict.fromkeys(pools, '1'))
     for name in names:
         try:
-            importlib.import_module(name)
+            module, _, function = name.partition(':')
+            loaded = importlib.import_module(module)
+            if function:
+                getattr(loaded, function)()
         except Exception as error:
             print(f'fork server: {name} is not loaded ahead: {error}', file=sys.stderr)
     for name, value in pools.items():

@@ -32,6 +32,7 @@ from va_loader.procfs import is_frozen, sample
 from va_loader.session import Hooks, LiveSession, SessionSettings
 from va_loader.shm_sweep import sweep
 from va_loader.vram_guard import VramGuard
+from va_loader.warmup import RECOVERING_VARIABLE
 from va_loader.watchdog import PERIOD_S, Watchdog
 
 _EXECUTOR_THREADS = 4
@@ -59,6 +60,7 @@ class Loader:
         self._restarts = dict.fromkeys(SPECS, 0)
         self._loop_turns = 0
         self._parent = os.getppid()
+        self._is_recovery = RECOVERING_VARIABLE in os.environ
 
     async def run(self) -> int:
         """Live until shutdown or a fatal failure; the exit code."""
@@ -140,13 +142,15 @@ class Loader:
         section = self._config.section('loader')
         backoff_ms = section['restart_backoff_ms']
         assert isinstance(backoff_ms, tuple)
+        # Who has been greeted is not greeted again because the loader died.
+        greeting = '' if self._is_recovery else str(section['greeting'])
+        self._is_recovery = False
         settings = SessionSettings(
             plan(str(section['startup_mode']),
                  float(str(section['parallel_phase_timeout_ms'])) / 1000.0,
                  float(str(section['phase_timeout_ms'])) / 1000.0),
             tuple(float(pause) / 1000.0 for pause in backoff_ms),
-            int(str(section['restart_limit'])), str(section['greeting']),
-            str(section['audio_device_probe']))
+            int(str(section['restart_limit'])), greeting, str(section['audio_device_probe']))
         hooks = Hooks(self._show, self._on_ready, self._on_closed, self._on_lost, self._on_back,
                       self._on_waits, self._log, self._port.speak)
         self._log('info', f'profile {self._profile.name}: {self._profile.reason}')

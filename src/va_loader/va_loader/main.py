@@ -4,27 +4,23 @@
 from __future__ import annotations
 
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
 import signal
 import sys
 
 from va_common import process
-from va_common.health import ask, Health, HealthState, PORTS
+from va_common.ports import PORTS
 from va_common.retry_backoff import RestartBudget
 from va_loader.bootstrap import BootstrapError, prepare, Prepared
 from va_loader.children import environment, print_line
 from va_loader.fatal_guard import FatalGuard, LastResortLog, LoaderProcess, stop_orphans
 from va_loader.fork_protocol import ForkError
 from va_loader.fork_server import ForkServer
-from va_loader.health_watcher import CHECK_TIMEOUT_S, HealthWatcher
 from va_loader.proc_supervisor import ChildProcess, spawn
-from va_loader.procfs import is_frozen, sample
 from va_loader.shm_sweep import sweep
 from va_loader.signal_handler import SignalHandler
+from va_loader.warmup import RECOVERING_VARIABLE
 
 LOADER = 'va_loader.loader'
-START_TIMEOUT_S = 30.0
-"""For the loader's health port to answer for the first time."""
 STALE_SHM_S = 10.0
 """What everybody who was killed together left behind is removed at the next start."""
 
@@ -45,7 +41,6 @@ class Main:
         # Once: a restarted loader belongs to the same run.
         self._environ = environment(config)
         self._forker = ForkServer(self._environ, _print_line_of)
-        self._checks = ThreadPoolExecutor(1, thread_name_prefix='check')
 
     async def run(self) -> int:
         """Until the loader ends on purpose; the exit code."""
@@ -58,17 +53,17 @@ class Main:
             return await guard.run()
         finally:
             await self._forker.end()
-            self._checks.shutdown(wait=False, cancel_futures=True)
 
     async def _start(self) -> ChildProcess:
-        arguments = self._prepared.options.arguments()
+        arguments, environ = self._prepared.options.arguments(), dict(self._environ)
+        self._environ[RECOVERING_VARIABLE] = '1'
         try:
-            return await self._forker.start('loader', LOADER, arguments, self._environ)
+            return await self._forker.start('loader', LOADER, arguments, environ)
         except ForkError as error:
             # Slower, and everything works.
             print_line(f'[main] {error}: processes are started without it')
         command = [sys.executable, '-m', LOADER, *arguments]
-        return spawn('loader', command, _print_line_of, self._environ)
+        return spawn('loader', command, _print_line_of, environ)
 
     async def _hung(self, loader: LoaderProcess) -> str:
         """Return, with the reason, when loader or fork server no longer answers."""
@@ -83,22 +78,11 @@ class Main:
             await asyncio.gather(*waits, return_exceptions=True)
 
     async def _loader_hung(self, loader: LoaderProcess) -> str:
-        """The same of the loader alone; NOT_SERVING is an answer."""
         assert isinstance(loader, ChildProcess)
-        watcher = HealthWatcher(
-            self._answers, lambda: sample(loader.pid), lambda: is_frozen(loader.pid),
-            self._interval_s)
-        try:
-            await asyncio.wait_for(watcher.serving(poll_s=0.5), START_TIMEOUT_S)
-        except asyncio.TimeoutError:
-            return f'no answer within {START_TIMEOUT_S:g} s of its start'
-        return await watcher.lost()
+        # Here: while it loads, the loader is on its way.
+        from va_loader import loader_watch
 
-    async def _answers(self) -> Health:
-        loop = asyncio.get_running_loop()
-        health = await loop.run_in_executor(self._checks, ask, self._port, CHECK_TIMEOUT_S)
-        answers = health.state is not HealthState.UNREACHABLE
-        return Health(HealthState.SERVING) if answers else health
+        return await loader_watch.hung(loader.pid, self._port, self._interval_s)
 
     async def _clear_up(self) -> None:
         await self._forker.settle(self._last_resort.write)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from va_common.health import PORTS
+from va_common.ports import PORTS
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from va_common.errors import AssistantError
 from va_loader.failures import FatalError
 
+RECOVERING_VARIABLE = 'VA_RECOVERING'
+"""Environment variable of a loader that takes the place of a dead one: it does not greet again."""
 GREETING_TIMEOUT_S = 15.0
 
 

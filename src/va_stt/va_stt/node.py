@@ -76,6 +76,11 @@ class SttNode(AssistantNode):
 
     # Lifecycle --------------------------------------------------------------------------------
 
+    def engine_modules(self) -> tuple[str, ...]:
+        """See :meth:`AssistantNode.engine_modules`; without PortAudio, which opens devices."""
+        return ('onnxruntime', 'faster_whisper',
+                *(('pywebrtc_audio',) if self.setting('aec_enabled') else ()))
+
     def do_configure(self) -> None:
         """Load the models and open the microphone."""
         self._source = self._make_source()

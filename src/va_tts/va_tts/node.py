@@ -38,7 +38,7 @@ from va_tts.utterance import Request
 PHRASE_TIMEOUT_S = 60.0
 STUCK_S = 30.0
 """A piece takes 5 s on a slow machine; one that takes this long never ends."""
-WARM_UP = 'Ready.'
+WARM_UP = 'A.'
 
 
 class TtsNode(AssistantNode):
@@ -77,6 +77,11 @@ class TtsNode(AssistantNode):
         self._speak_api = SpeakApi(self, self._active_queue, self._request)
 
     # Lifecycle --------------------------------------------------------------------------------
+
+    def engine_modules(self) -> tuple[str, ...]:
+        """See :meth:`AssistantNode.engine_modules`."""
+        choice = kokoro_client.choose_engine(self.setting('engine'), self.profile.name)
+        return (f'va_tts.kokoro_{choice.name}_engine',)
 
     def do_configure(self) -> None:
         """Open the device, load the model, prepare the phrases."""
@@ -191,7 +196,8 @@ class TtsNode(AssistantNode):
             phrases.put(text, voice, speed, sound)
         if not missing:
             # The first inference is slow: not in the first reply.
-            synthesiser.now(Job(WARM_UP, voice, speed), PHRASE_TIMEOUT_S)
+            synthesiser.now(
+                Job(WARM_UP, voice, kokoro_client.SPEEDS[1]), PHRASE_TIMEOUT_S)
         self.log.info('phrases prepared', count=len(phrases), synthesised=len(missing))
 
     # Text in ----------------------------------------------------------------------------------
