@@ -63,13 +63,16 @@ class ForkServer:
         Raises:
             ForkError: no fork server can be had; none is left running.
         """
+        reused = self._client is not None
         try:
             client = await self._ready_client()
             return client.start(name, module, arguments, environ, self._on_line,
                                 signal.SIGTERM, may_fork=True)
         except OSError as error:
             await self.kill()
-            raise ForkError(str(error)) from error
+            if not reused:
+                raise ForkError(str(error)) from error
+        return await self.start(name, module, arguments, environ)
 
     async def hung(self, interval_s: float) -> str:
         """Return, with the reason, once a running fork server is stopped or does not answer."""
@@ -88,14 +91,27 @@ class ForkServer:
                     return str(error)
 
     async def settle(self, report: Callable[[str, Sequence[str]], None]) -> None:
-        """Between two loaders: one that died or is frozen is reported and ended."""
-        child = self._process
-        if child is None or (child.alive and not is_frozen(child.pid)):
-            return
-        if child.alive:
+        """Between two loaders: one that died, is frozen or does not answer is reported, ended."""
+        child, reason = self._process, await self._problem()
+        if child is not None and reason:
+            report(f'the fork server: {reason}', child.tail)
             await self.kill()
-        report(f'the fork server: {await child.exited()}', child.tail)
-        await self.kill()
+
+    async def _problem(self) -> str:
+        """Why it cannot be used any more; empty: it can, or there is none."""
+        child, client = self._process, self._client
+        if child is None or client is None:
+            return ''
+        if child.alive and is_frozen(child.pid):
+            return 'frozen'
+        try:
+            await client.ping(SILENT_S)
+            return ''
+        except ForkError as error:
+            # Its end is known a moment later than its silence.
+            ended = asyncio.ensure_future(child.exited())
+            await asyncio.wait((ended,), timeout=END_TIMEOUT_S)
+            return ended.result() if ended.done() else str(error)
 
     async def end(self) -> None:
         """End it after everything that it started; idempotent."""
