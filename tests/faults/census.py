@@ -2,6 +2,7 @@
 """Processes and shared-memory segments of one assistant: what is left of them after its end."""
 from __future__ import annotations
 
+import os
 from pathlib import Path
 import re
 import time
@@ -22,6 +23,8 @@ class Census:
         self._product = product
         self._seen: set[psutil.Process] = set()
         self._segments: set[str] = set()
+        self._ours: set[str] = set()
+        'ports of the assistant that this very program had open too: those stay until it lets go'
 
     def take(self) -> list[psutil.Process]:
         """The processes that live now; they and the segments that they map are remembered."""
@@ -32,6 +35,7 @@ class Census:
         self._seen |= found
         for process in found:
             self._segments |= mapped_segments(process.pid)
+        self._ours |= {name for name in mapped_segments(os.getpid()) if 'port' in name}
         return [process for process in found if _lives(process)]
 
     def left_processes(self, timeout_s: float = 3.0) -> list[str]:
@@ -50,7 +54,7 @@ class Census:
         for folder in Path('/proc').glob('[0-9]*'):
             used |= mapped_segments(int(folder.name))
         return sorted(f'shared memory {there[name]} of {_changed(SHM / there[name])}'
-                      for name in mine - used)
+                      for name in mine - used - self._ours)
 
 
 def _changed(path: Path) -> str:
