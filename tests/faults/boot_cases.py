@@ -28,7 +28,7 @@ def struck_in_boot(victim: str, number: signal.Signals, phase: str = ''
 
     def play(world: World, evidence: Evidence) -> None:
         assistant = world.start()
-        process = _booting(world, victim)
+        process = booting(world, victim)
         if phase and world.watch.wait(
                 lambda e: e.topic == 'loader/state' and e.message.phase == phase, PROCESS_S,
                 mark=assistant.mark, alive=lambda: assistant.running) is None:
@@ -61,7 +61,7 @@ def struck_in_boot(victim: str, number: signal.Signals, phase: str = ''
 def main_killed_in_boot(world: World, evidence: Evidence) -> None:
     """main dies while everything starts: nothing stays, and the next start works."""
     assistant = world.start()
-    _booting(world, 'tts')
+    booting(world, 'tts')
     assistant.census.take()
     main = world.require().product.process
     assert main is not None
@@ -72,7 +72,7 @@ def main_killed_in_boot(world: World, evidence: Evidence) -> None:
     start_again(world, evidence)
 
 
-def _booting(world: World, victim: str) -> psutil.Process:
+def booting(world: World, victim: str) -> psutil.Process:
     """The victim, once it listens on its port."""
     assistant = world.require()
     found: list[psutil.Process] = []

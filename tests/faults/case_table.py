@@ -177,7 +177,8 @@ def _sound() -> list[Case]:
 
 
 def _ollama() -> list[Case]:
-    expected = 'an apology, the follow-up window; the next question is answered'
+    expected = 'asked again by itself: the answer, the follow-up window'
+    sorry = 'an apology, the follow-up window; the next question is answered'
     rows = [Case(f'ollama_{name}', f'Ollama {fault}', 'thinking', expected,
                  ollama_cases.misbehaving(script, word), config='ollama')
             for name, script, fault, word in (
@@ -186,6 +187,9 @@ def _ollama() -> list[Case]:
                 ('fails', 'error', 'answers with an error', 'terminated'),
                 ('refuses', 'refuse', 'refuses connections', 'not reachable'))]
     return [*rows,
+            Case('ollama_stays_away', 'Ollama refuses connections until the user is told',
+                 'thinking', sorry, ollama_cases.misbehaving('refuse', 'not reachable', True),
+                 config='ollama'),
             Case('ollama_late_at_boot', 'Ollama comes up after the assistant', 'boot',
                  'the phase is retried; gets ready and hears', ollama_cases.refused_at_boot,
                  config='own'),

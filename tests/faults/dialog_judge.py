@@ -26,7 +26,7 @@ def judge_dialog(world: World, evidence: Evidence, victim: str, when: str, situa
         reaction = _reaction(world, situation.dialog_id, mark)
         if evidence.require(reaction, f'no answer and no apology within {ANSWER_S:.0f} s'):
             evidence.saw(str(reaction))
-            _let_window_open(world, evidence, situation.dialog_id, mark)
+            let_window_open(world, evidence, situation.dialog_id, mark)
     _judge_file(world, evidence, situation.dialog_id)
 
 
@@ -56,7 +56,7 @@ def _reaction(world: World, dialog_id: str, mark: int) -> str:
     return 'answered' if seen.message.source == PlaybackEvent.SOURCE_REPLY else 'apologised'
 
 
-def _let_window_open(world: World, evidence: Evidence, dialog_id: str, mark: int) -> None:
+def let_window_open(world: World, evidence: Evidence, dialog_id: str, mark: int) -> None:
     """A long answer is stopped; then the follow-up window of the same dialog opens."""
     from va_interfaces.srv import Cancel
 

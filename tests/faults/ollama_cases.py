@@ -7,16 +7,16 @@ import time
 
 from virtual_room.observer import Seen
 
-from faults.dialog_judge import _let_window_open, _reaction
+from faults.dialog_judge import ANSWER_S, let_window_open
 from faults.evidence import Evidence, Trouble
 from faults.fake_ollama import MODEL
 from faults.reasons import look_for_reasons
-from faults.situations import _expect, call, end_dialog, reach
+from faults.situations import call, end_dialog, expect_state, reach
 from faults.world import QUESTION, World
 from va_interfaces.msg import PlaybackEvent, Transcript
 from va_interfaces.srv import TriggerWake
 
-BOOT_REFUSED_S = 4.0
+APOLOGY_S = 60.0
 
 
 def settings(url: str) -> dict[str, str]:
@@ -25,8 +25,13 @@ def settings(url: str) -> dict[str, str]:
             'llm.first_token_timeout_ms': '3000', 'llm.token_timeout_ms': '2000'}
 
 
-def misbehaving(script: str, word: str) -> Callable[[World, Evidence], None]:
-    """A case: the question gets no whole answer; the next one does. ``word`` is in the reason."""
+def misbehaving(script: str, word: str, lasting: bool = False
+                ) -> Callable[[World, Evidence], None]:
+    """A case: the question gets no whole answer; ``word`` is in the reason.
+
+    It is asked again by itself. Unless ``lasting`` Ollama is well by then and answers; else the
+    user gets an apology. The next question is answered.
+    """
 
     def play(world: World, evidence: Evidence) -> None:
         reach(world, 'idle')
@@ -44,15 +49,19 @@ def misbehaving(script: str, word: str) -> Callable[[World, Evidence], None]:
             if failed is None:
                 raise Trouble('no chunk of the reply tells of the failure')
             evidence.noticed_s = failed.received_s
+            if lasting:
+                apology = world.watch.wait(_speaks(dialog_id), APOLOGY_S, mark=mark)
+                evidence.require(apology, f'no apology within {APOLOGY_S:.0f} s')
         finally:
             world.ollama.script = 'ok'
             world.ollama.start()
-        apology = world.watch.wait(_speaks(dialog_id), 30.0, mark=mark)
-        evidence.require(apology, 'no apology')
         if not world.watch.until(lambda: world.watch.hears(world.offset), 30.0):
             raise Trouble('it did not hear again within 30 s')
-        evidence.recovered_s = time.time()
-        _let_window_open(world, evidence, dialog_id, mark)
+        evidence.recovered_s = time.time() if not lasting else apology and apology.received_s
+        if not lasting:
+            evidence.require(world.watch.wait(_finished(dialog_id), ANSWER_S, mark=mark),
+                             'neither the answer nor an apology was spoken to its end')
+        let_window_open(world, evidence, dialog_id, mark)
         _answers_again(world, evidence)
         call(world)
         look_for_reasons(world, evidence, mark, 'llm', (word,), ('log', 'status'))
@@ -97,7 +106,7 @@ def _ask(world: World) -> str:
     if world.watch.wait_state(('acknowledging', 'listening'), 10.0, mark) is None:
         raise Trouble(f'no dialog began: {answer.error_msg}')
     world.user.say(QUESTION).times()
-    _expect(world, 'thinking', mark)
+    expect_state(world, 'thinking', mark)
     return str(answer.dialog_id)
 
 
@@ -106,7 +115,7 @@ def _answers_again(world: World, evidence: Evidence) -> None:
     end_dialog(world)
     mark = world.watch.mark()
     dialog_id = _ask(world)
-    evidence.require(_reaction(world, dialog_id, mark) == 'answered',
+    evidence.require(world.watch.wait(_replies(dialog_id), ANSWER_S, mark=mark),
                      'the next question was not answered')
 
 
@@ -116,6 +125,20 @@ def _final_s(world: World, mark: int) -> float:
     if final is None:
         raise Trouble('the question was not heard')
     return max(final.received_s, world.ollama.broke_s)
+
+
+def _replies(dialog_id: str) -> Callable[[Seen], bool]:
+    return lambda e: (e.topic == 'tts/playback' and e.message.dialog_id == dialog_id
+                      and e.message.source == PlaybackEvent.SOURCE_REPLY
+                      and e.message.kind == PlaybackEvent.STARTED)
+
+
+def _finished(dialog_id: str) -> Callable[[Seen], bool]:
+    """The answer or an apology, to its end."""
+    return lambda e: (e.topic == 'tts/playback' and e.message.dialog_id == dialog_id
+                      and e.message.kind == PlaybackEvent.FINISHED
+                      and (e.message.source == PlaybackEvent.SOURCE_REPLY
+                           or 'orry' in e.message.text))
 
 
 def _speaks(dialog_id: str) -> Callable[[Seen], bool]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 import signal
 
-from faults.boot_cases import _booting
+from faults.boot_cases import booting
 from faults.evidence import Evidence
 from faults.judge import STOP_MS
 from faults.records import application_log, read_records
@@ -20,7 +20,7 @@ def stopped(number: signal.Signals, when: str) -> Callable[[World, Evidence], No
         dialog_id = ''
         if when == 'boot':
             world.start()
-            _booting(world, 'stt')
+            booting(world, 'stt')
         else:
             dialog_id = reach(world, when).dialog_id
         assistant = world.require()

@@ -37,10 +37,10 @@ def reach(world: World, when: str) -> Situation:
     if answer.error_code:
         raise Trouble(f'loader/wake: {answer.error_msg}')
     if when == 'listening':
-        _expect(world, when, mark)
+        expect_state(world, when, mark)
     else:
         _ask(world, mark, hold=when == 'thinking')
-        _expect(world, when, mark)
+        expect_state(world, when, mark)
     return Situation(world.watch.state(), answer.dialog_id, mark)
 
 
@@ -54,7 +54,7 @@ def _ask(world: World, mark: int, hold: bool) -> None:
         world.robot.send(Speak, 'tts/speak', Speak.Goal(text=LONG_TEXT))
 
 
-def _expect(world: World, name: str, mark: int) -> None:
+def expect_state(world: World, name: str, mark: int) -> None:
     if world.watch.wait_state((name,), REACH_S, mark) is None:
         raise Trouble(f'it did not get to {name} but is {world.watch.state()}')
 
