@@ -35,7 +35,10 @@ def build(places: Places, stamps: Stamps, environment: str, console: Console) ->
     """Build every package; no network is needed."""
     need_space(places.root, BUILD_MB, 'the build')
     clear_stale(places, stamps, environment)
-    make = {'MAKEFLAGS': f'-j{os.cpu_count() or 1}'}  # colcon's own -l waits on a busy machine
+    settings = {
+        'MAKEFLAGS': f'-j{os.cpu_count() or 1}',  # colcon's own -l waits on a busy machine
+        # Empty: installed modules are byte-compiled, so that no start has to do it.
+        'PYTHONDONTWRITEBYTECODE': ''}
     colcon = (f'. "{places.env_file}" && exec colcon --log-base .va/log/colcon build'
               ' --base-paths src --build-base .va/build --install-base .va/install'
               ' --merge-install --event-handlers console_direct-'
@@ -44,7 +47,7 @@ def build(places: Places, stamps: Stamps, environment: str, console: Console) ->
               ' -DCMAKE_C_FLAGS=-O1 -DCMAKE_CXX_FLAGS=-O0'
               ' -DPython3_EXECUTABLE="$VIRTUAL_ENV/bin/python"')
     console.run('building the workspace', ['sh', '-c', colcon], cwd=places.root,
-                env=make, online=False)
+                env=settings, online=False)
 
 
 def clear_stale(places: Places, stamps: Stamps, environment: str) -> None:
