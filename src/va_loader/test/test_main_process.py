@@ -121,7 +121,8 @@ class Assistant:
 
     def fork_server(self):
         processes = psutil.Process(self.process.pid).children()
-        return next(p.pid for p in processes if 'va_loader.forker' in p.cmdline())
+        return next(p.pid for p in processes
+                    if lives(p.pid) and 'va_loader.forker' in p.cmdline())
 
     def stop(self, number=signal.SIGINT):
         """Stop it; returns exit code and seconds."""

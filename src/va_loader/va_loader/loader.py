@@ -61,6 +61,8 @@ class Loader:
         self._loop_turns = 0
         self._parent = os.getppid()
         self._is_recovery = RECOVERING_VARIABLE in os.environ
+        self._recovery_reason = os.environ.get(RECOVERING_VARIABLE, '')
+        """What main says of the loader before this one; shown until everything is ready."""
 
     async def run(self) -> int:
         """Live until shutdown or a fatal failure; the exit code."""
@@ -170,15 +172,17 @@ class Loader:
         name = 'stopping' if status.phase == 'down' else 'booting'
         if status.attempt > 1:
             name = 'recovering'
+        reason = status.reason or (self._recovery_reason if name == 'booting' else '')
         if self._node.board.snapshot.name != 'fatal':
             self._node.board.show_phase(
-                name, status.phase, status.attempt, status.reason, status.vram or None)
+                name, status.phase, status.attempt, reason, status.vram or None)
         if status.phase not in ('down', 'warm_up') and status.attempt == 1:
             self._log('info', f'{status.phase} begins ms={self._ms()}')
 
     def _on_ready(self) -> None:
         from va_loader.dialog_events import Opened
 
+        self._recovery_reason = ''
         self._node.board.run()
         self._bus.post(Opened())
         self._health.set(True)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 import signal
 import sys
 
@@ -41,13 +42,14 @@ class Main:
         # Once: a restarted loader belongs to the same run.
         self._environ = environment(config)
         self._forker = ForkServer(self._environ, _print_line_of)
+        self._reasons: list[str] = []
+        """Why the last loader died, for its successor."""
 
     async def run(self) -> int:
         """Until the loader ends on purpose; the exit code."""
         process.adopt_orphans()
         self._last_resort = LastResortLog(self._prepared.log_folder, print_line)
-        guard = FatalGuard(self._start, self._hung, self._clear_up, self._last_resort.write,
-                           self._budget)
+        guard = FatalGuard(self._start, self._hung, self._clear_up, self._report, self._budget)
         SignalHandler(guard.stop, guard.kill).install(asyncio.get_running_loop())
         try:
             return await guard.run()
@@ -56,7 +58,9 @@ class Main:
 
     async def _start(self) -> ChildProcess:
         arguments, environ = self._prepared.options.arguments(), dict(self._environ)
-        self._environ[RECOVERING_VARIABLE] = '1'
+        if self._reasons:
+            environ[RECOVERING_VARIABLE] = '; '.join(self._reasons)
+            self._reasons.clear()
         try:
             return await self._forker.start('loader', LOADER, arguments, environ)
         except ForkError as error:
@@ -64,6 +68,10 @@ class Main:
             print_line(f'[main] {error}: processes are started without it')
         command = [sys.executable, '-m', LOADER, *arguments]
         return spawn('loader', command, _print_line_of, environ)
+
+    def _report(self, reason: str, tail: Iterable[str]) -> None:
+        self._reasons.append(reason)
+        self._last_resort.write(reason, tail)
 
     async def _hung(self, loader: LoaderProcess) -> str:
         """Return, with the reason, when loader or fork server no longer answers."""
@@ -85,7 +93,7 @@ class Main:
         return await loader_watch.hung(loader.pid, self._port, self._interval_s)
 
     async def _clear_up(self) -> None:
-        await self._forker.settle(self._last_resort.write)
+        await self._forker.settle(self._report)
         await stop_orphans(spared=self._forker.pid)
         sweep(min_age_s=0.0)
 

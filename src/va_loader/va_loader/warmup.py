@@ -10,7 +10,8 @@ from va_common.errors import AssistantError
 from va_loader.failures import FatalError
 
 RECOVERING_VARIABLE = 'VA_RECOVERING'
-"""Environment variable of a loader that takes the place of a dead one: it does not greet again."""
+"""Environment variable of a loader that takes the place of a dead one, with why that died: it does
+not greet again."""
 GREETING_TIMEOUT_S = 15.0
 
 
