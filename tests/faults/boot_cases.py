@@ -17,6 +17,8 @@ from faults.situations import call, end_dialog
 from faults.world import READY_S, World
 
 PROCESS_S = 60.0
+BEGUN_S = 0.3
+"""From the announcement of a phase until its nodes are being configured."""
 
 
 def struck_in_boot(victim: str, number: signal.Signals, phase: str = ''
@@ -33,6 +35,7 @@ def struck_in_boot(victim: str, number: signal.Signals, phase: str = ''
                 lambda e: e.topic == 'loader/state' and e.message.phase == phase, PROCESS_S,
                 mark=assistant.mark, alive=lambda: assistant.running) is None:
             raise Trouble(f'{phase} did not begin: {assistant.product.last_lines(2)}')
+        world.watch.rest(BEGUN_S if phase else 0.0)
         evidence.saw(f'{victim} in {world.watch.state() or "boot"}')
         mark = world.watch.mark()
         evidence.strike()

@@ -46,7 +46,7 @@ def reach(world: World, when: str) -> Situation:
 
 def _ask(world: World, mark: int, hold: bool) -> None:
     """The user asks. ``hold``: a robot's program speaks just then, so the answer has to wait."""
-    if world.watch.wait_state(('acknowledging', 'listening'), REACH_S, mark) is None:
+    if world.watch.wait_state(('listening',), REACH_S, mark) is None:
         raise Trouble(f'no dialog began: {world.watch.state()}')
     _, end_s = world.user.say(QUESTION).times()
     if hold:

@@ -237,6 +237,21 @@ def test_kwd_is_not_to_blame_while_stt_waits_for_its_microphone(run):
     assert rig.back == ['stt']
 
 
+@pytest.mark.parametrize(('kwd_heals', 'restarts'), [(True, 0), (False, 1)])
+def test_kwd_is_not_killed_when_stt_and_then_it_mended_themselves(run, kwd_heals, restarts):
+    async def script(rig):
+        await asyncio.sleep(1)
+        rig.nodes['stt'].is_healthy = rig.nodes['kwd'].is_healthy = False
+        rig.breaks('kwd', 'no audio')
+        await asyncio.sleep(4)
+        rig.nodes['stt'].is_healthy = True
+        await asyncio.sleep(2)
+        rig.nodes['kwd'].is_healthy = kwd_heals
+        await asyncio.sleep(60)
+    rig = scenario(run, script)
+    assert len(rig.when('kwd', 'kill')) == restarts
+
+
 def test_kwd_that_is_killed_while_stt_waits_for_its_microphone_is_restarted_after(run):
     async def script(rig):
         await asyncio.sleep(1)

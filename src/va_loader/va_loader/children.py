@@ -56,9 +56,9 @@ class Children:
             self._early[name] = self._start(name)
 
     def spawn(self, name: str) -> ChildProcess:
-        """A fresh process of a node."""
+        """The early process of a node, dead or alive: its death is to be told; else a new one."""
         early = self._early.pop(name, None)
-        return early if early is not None and early.alive else self._start(name)
+        return early if early is not None else self._start(name)
 
     def log_with(self, keep: Callable[[str, str], None]) -> None:
         """From now on, lines that no node's log carried go to ``keep`` (name, line)."""

@@ -19,6 +19,7 @@ ARM_TIMEOUT_S = 5.0
 NEEDS_DOUBT_S = 5.0
 """How long a node without what it needs is given until that is found lost."""
 NEEDS_POLL_S = 0.5
+MENDING_LOOKS = 4
 DEVICE_RETRY_S = 5.0
 """Pause before a restarted node without its device tries to configure again."""
 
@@ -193,13 +194,26 @@ class RestartPolicy:
             return False
         # It starves because of a node that is about to be found lost itself, or that waits.
         await asyncio.wait((away,), timeout=NEEDS_DOUBT_S)
-        if away.done() or not any(need in self._waiting for need in needs):
+        if away.done():
             return False
+        if not any(need in self._waiting for need in needs):
+            # What it needs has mended itself: so may the node have.
+            return await self._mends(name, away)
         self._log('info', f'{name} is not to blame: {" and ".join(needs)} waits for its device')
         while not away.done() and self._nodes[name].running \
                 and not await self._all_healthy(needs):
             await asyncio.wait((away,), timeout=NEEDS_POLL_S)
         return self._nodes[name].running and not away.done()
+
+    async def _mends(self, name: str, away: asyncio.Future[None]) -> bool:
+        """Whether a node gets well by itself within a few looks."""
+        for _ in range(MENDING_LOOKS):
+            if await self._nodes[name].healthy():
+                return True
+            await asyncio.wait((away,), timeout=NEEDS_POLL_S)
+            if away.done():
+                break
+        return False
 
     def _tell(self, name: str, reason: str | None) -> None:
         """A node waits for its device, or has it again."""
