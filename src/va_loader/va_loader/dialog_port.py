@@ -111,7 +111,7 @@ class DialogPort:
         goal = SpeakAction.Goal(text=text, dialog_id=key.dialog_id, turn=key.turn, interrupt=True)
         sent = self._speak.send_goal_async(goal, _when_started(begun))
         try:
-            handle = await asyncio.wait_for(answer_of(sent), GOAL_TIMEOUT_S)
+            handle = await answer_of(sent, GOAL_TIMEOUT_S)
         except (asyncio.TimeoutError, asyncio.CancelledError) as error:
             sent.add_done_callback(_cancel_late_goal)
             if isinstance(error, asyncio.CancelledError):

@@ -7,12 +7,20 @@ import asyncio
 from typing import Any
 
 
-async def answer_of(pending: Any) -> Any:
-    """Wait in the loop for a future that the executor's thread completes."""
+async def answer_of(pending: Any, timeout_s: float | None = None) -> Any:
+    """Wait in the loop for a future that the executor's thread completes.
+
+    Raises:
+        asyncio.TimeoutError: it was not completed within ``timeout_s``.
+    """
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[Any] = loop.create_future()
     pending.add_done_callback(lambda done: loop.call_soon_threadsafe(_settle, answer, done))
-    return await answer
+    # Not asyncio.wait_for: before Python 3.12 it forgets to be cancelled while the answer comes.
+    done, _ = await asyncio.wait((answer,), timeout=timeout_s)
+    if not done:
+        raise asyncio.TimeoutError
+    return answer.result()
 
 
 async def call(client: Any, request: Any, timeout_s: float) -> Any:
@@ -23,7 +31,7 @@ async def call(client: Any, request: Any, timeout_s: float) -> Any:
     """
     pending = client.call_async(request)
     try:
-        return await asyncio.wait_for(answer_of(pending), timeout_s)
+        return await answer_of(pending, timeout_s)
     finally:
         if not pending.done():
             client.remove_pending_request(pending)
