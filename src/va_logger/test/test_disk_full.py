@@ -170,6 +170,20 @@ def test_the_health_tells_the_beginning_and_the_end():
     assert health.failed_writes == 2
 
 
+def test_a_write_elsewhere_does_not_mend_it():
+    told = []
+    health = DiskHealth(told.append)
+    with pytest.raises(AssistantError), health.writing('dialogs'):
+        raise AssistantError(ErrorCode.DISK, 'read-only')
+    with health.writing('app.log'):
+        pass
+    assert health.problem == 'read-only'
+    with health.writing():
+        pass
+    assert health.problem is None
+    assert told == ['read-only', None]
+
+
 def test_a_bad_request_says_nothing_about_the_disk():
     health = DiskHealth()
     with pytest.raises(AssistantError), health.writing():

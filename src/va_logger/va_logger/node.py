@@ -19,7 +19,7 @@ from va_logger.app_log_writer import AppLogWriter
 from va_logger.dialog_log_manager import DialogLogManager
 from va_logger.disk_health import DiskHealth
 from va_logger.log_folder import LogFolder
-from va_logger.rpc_sink import RpcSink
+from va_logger.rpc_sink import APPLICATION_LOG, RpcSink
 
 PROBE_PERIOD_S = 2.0
 RETENTION_PERIOD_S = 3600.0
@@ -128,7 +128,7 @@ class LoggerNode(AssistantNode):
         app_log = self._app_log
         if app_log is None:
             raise AssistantError(ErrorCode.NOT_ACTIVE, 'the application log is closed')
-        with self._disk.writing():
+        with self._disk.writing(APPLICATION_LOG):
             sender = (self._own_sender_id, self.get_name())
             app_log.write(sender, batch.first_sequence, batch.lines)
 

@@ -24,6 +24,9 @@ _SENDER_ID = re.compile(r'[ -~]{0,128}')
 
 Response = TypeVar('Response')
 
+APPLICATION_LOG, DIALOGS = 'application log', 'dialogs'
+"""Places of :class:`~va_logger.disk_health.DiskHealth`."""
+
 
 class RpcSink:
     """Answers the requests of ``logger/*``; never raises. Messages go in and out by duck type.
@@ -72,14 +75,14 @@ class RpcSink:
         return response
 
     def _new_dialog(self, request: Any, response: Any) -> None:
-        with self._health.writing():
+        with self._health.writing(DIALOGS):
             response.dialog_id = self._dialogs.new_dialog(request.dialog_id)
 
     def _write_dialog(self, request: Any, response: Any) -> None:
         record = check_record(
             request.record_id, request.turn, request.role, request.text, request.data_json,
             self._time_of(request.stamp))
-        with self._health.writing():
+        with self._health.writing(DIALOGS):
             response.sequence = self._dialogs.write(request.dialog_id, record)
         self.records_written += 1
 
@@ -89,7 +92,7 @@ class RpcSink:
         if not _SENDER_ID.fullmatch(request.sender_id):
             _refuse('sender_id: expected at most 128 printable ASCII characters')
         lines = self._lines_of(request)
-        with self._health.writing():
+        with self._health.writing(APPLICATION_LOG):
             self._app_log.write(
                 (request.sender_id, request.source), request.first_sequence, lines)
 
