@@ -142,7 +142,7 @@ def _finished(dialog_id: str) -> Callable[[Seen], bool]:
 
 
 def _speaks(dialog_id: str) -> Callable[[Seen], bool]:
+    """An apology; what is heard of it stands in the events after its beginning."""
     return lambda e: (e.topic == 'tts/playback' and e.message.dialog_id == dialog_id
                       and e.message.source == PlaybackEvent.SOURCE_SPEAK
-                      and e.message.kind == PlaybackEvent.STARTED
                       and 'orry' in e.message.text)
