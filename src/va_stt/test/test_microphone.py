@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from va_common.errors import AssistantError, ErrorCode
+from va_common.port_audio import refresh_devices
 from va_common.testing import wait_for
 from va_stt.capture_clock import SETTLING_MAX_S, STEADY_S
-from va_stt.microphone import choose_format, Microphone, refresh_devices
+from va_stt.microphone import choose_format, Microphone
 
 
 def tone(seconds: float, hz: float = 440.0, rate: int = 16000) -> np.ndarray:
@@ -135,3 +136,17 @@ def test_busy_device_says_why(monkeypatch):
 def test_refresh_finds_devices_again(pulse):
     refresh_devices()
     assert choose_format('', 16000).rate == 16000
+
+
+def test_another_microphone_of_the_process_is_not_taken_away(pulse):
+    first, second = Microphone('', 16000), Microphone('', 16000)
+    first.open()
+    first.start()
+    second.open()  # looks for devices
+    sound, _ = collect(first, 1.0)
+    assert sound.size >= 16000
+    second.close()
+    first.close()
+    refresh_devices()
+    first.open()
+    first.close()

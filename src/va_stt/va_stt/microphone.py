@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from va_common.audio_io import find_device, StreamResampler, to_mono
 from va_common.device_calls import DeviceCalls
 from va_common.errors import AssistantError, ErrorCode
+from va_common.port_audio import is_active, keep, load_sounddevice, refresh_devices
 from va_common.sound_server import DefaultDevice
 from va_stt.blocks import Block, RATE
 from va_stt.capture_clock import CaptureClock
@@ -39,30 +40,6 @@ class StreamFormat:
     name: str
     rate: int
     channels: int
-
-
-def load_sounddevice() -> Any:
-    """The module.
-
-    Raises:
-        AssistantError: UNAVAILABLE when PortAudio is not installed.
-    """
-    try:
-        import sounddevice
-    except (ImportError, OSError) as error:
-        message = f'PortAudio cannot be used ({error}): install libportaudio2'
-        raise AssistantError(ErrorCode.UNAVAILABLE, message) from error
-    return sounddevice
-
-
-def refresh_devices() -> None:
-    """Let PortAudio list the devices anew: it does so only when it starts.
-
-    No stream of this process may be open.
-    """
-    sounddevice = load_sounddevice()
-    sounddevice._terminate()
-    sounddevice._initialize()
 
 
 def choose_format(name: str, rate: int) -> StreamFormat:
@@ -147,6 +124,7 @@ class Microphone:
                 dtype='int16', blocksize=round(chosen.rate * BLOCK_S), callback=self._on_block)
         except sounddevice.PortAudioError as error:
             raise self._failure('cannot be opened', chosen.name, error) from error
+        keep(self._stream)
         self._format = chosen
         self._converter = _Converter(chosen)
 
@@ -187,7 +165,7 @@ class Microphone:
     def stop(self) -> None:
         """Stop the stream; idempotent."""
         stream = self._stream
-        if stream is not None and stream.active:
+        if stream is not None and is_active(stream):
             self._abandon('stop', lambda: stream.abort(ignore_errors=True))
 
     def close(self) -> None:
@@ -228,7 +206,7 @@ class Microphone:
     def _raise_if_lost(self) -> None:
         if self._stream is None:
             raise AssistantError(ErrorCode.DEVICE_FAILED, 'the microphone is closed')
-        if not self._stream.active:
+        if not is_active(self._stream):
             raise self._lost('its stream ended')
         silent_s = time.monotonic() - self._heard_at
         if silent_s > (STALL_S if self._heard else FIRST_SOUND_S):

@@ -329,16 +329,21 @@ def test_control_characters_are_no_reason_to_fail(fake: Robot) -> None:
     assert fake.speak('a\x00b\x1b[2J c\u202e d').status == SUCCEEDED
 
 
+def loud_s(recorder: Recorder) -> float:
+    return float((np.abs(recorder.sound().astype(np.int32)) > 200).sum()) / RATE
+
+
 def test_volume_changes_live(fake: Robot, recorder: Recorder) -> None:
     fake.node.set_parameters([Parameter('volume', value=0.0)])
     recorder.clear()
     assert fake.speak('word word word').status == SUCCEEDED
-    assert not recorder.loud_times()
+    # The sink of a busy machine may still give out some milliseconds of an earlier sound.
+    assert loud_s(recorder) < 0.1
     fake.node.set_parameters([Parameter('volume', value=1.0)])
     fake.node.set_parameters([Parameter('ducking_db', value=20.0)])
     recorder.clear()
     assert fake.speak('word word word').status == SUCCEEDED
-    wait_for(lambda: recorder.loud_times(500), 5.0, 'it is heard')
+    wait_for(lambda: loud_s(recorder) > 0.2, 5.0, 'it is heard')
     assert np.abs(recorder.sound().astype(np.int32)).max() < 2000
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from va_common.audio_io import find_device
 from va_common.device_calls import DeviceCalls
 from va_common.errors import AssistantError, ErrorCode
+from va_common.port_audio import is_active, keep, refresh_devices
 from va_common.sound_server import DefaultDevice
 from va_tts.audio_priority import raise_priority
 from va_tts.play_clock import PlayClock
@@ -96,9 +97,7 @@ class Speaker:
         if self._stream is not None:  # of an attempt that came back too late
             self._stream.close(ignore_errors=True)
             self._stream = None
-        # PortAudio lists the devices when it starts, and only then.
-        sounddevice._terminate()
-        sounddevice._initialize()
+        refresh_devices()
         index = find_device(self._device, 'output')
         info = sounddevice.query_devices(index)
         self._name = str(info['name'])
@@ -120,6 +119,7 @@ class Speaker:
         self._stream = sounddevice.OutputStream(
             device=index, samplerate=rate, channels=channels, dtype='float32', blocksize=block,
             latency=max(_LATENCY_S, 2 * self._block_s), callback=self._callback)
+        keep(self._stream)
         self._rate, self._channels = rate, channels
         self._scratch = np.zeros(block, np.float32)
 
@@ -171,7 +171,7 @@ class Speaker:
             return f'speaker {self.name!r}: {self._fault}'
         if self._stream is None or not self._started:
             return f'speaker {self.name!r} is not running'
-        if not self._stream.active:
+        if not is_active(self._stream):
             return self._gone('its stream ended')
         now_s = time.monotonic()
         idle_s = now_s - self._last_s
