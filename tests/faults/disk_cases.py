@@ -112,7 +112,9 @@ def _fill(filler: Path) -> None:
 
 
 def _endure(world: World, evidence: Evidence, mark: int, since_s: float) -> None:
-    """While the disk is unusable: it must go on hearing."""
+    """While the disk is unusable: it must go on hearing, and says so once a record is due."""
+    call(world)
+    end_dialog(world)
     world.watch.rest(AWAY_S)
     if not world.require().running:
         raise Trouble(f'it has ended: {world.require().product.last_lines(2)}')
@@ -125,8 +127,6 @@ def _endure(world: World, evidence: Evidence, mark: int, since_s: float) -> None
         (line for line in world.status().splitlines() if names(line, 'logger', WORDS)), '')
     evidence.require(evidence.told['status while it lasts'],
                      'status does not tell what is wrong with the logger')
-    call(world)
-    end_dialog(world)
 
 
 def _recover(world: World, evidence: Evidence, mark: int) -> None:

@@ -17,6 +17,8 @@ from va_interfaces.msg import PlaybackEvent, Transcript
 from va_interfaces.srv import TriggerWake
 
 APOLOGY_S = 60.0
+AWAY_S = 25.0
+"""Longer than all restarts that a node is given."""
 
 
 def settings(url: str) -> dict[str, str]:
@@ -52,6 +54,8 @@ def misbehaving(script: str, word: str, lasting: bool = False
             if lasting:
                 apology = world.watch.wait(_speaks(dialog_id), APOLOGY_S, mark=mark)
                 evidence.require(apology, f'no apology within {APOLOGY_S:.0f} s')
+                world.watch.rest(AWAY_S)
+                evidence.require(world.require().running, 'it gave up while Ollama was away')
         finally:
             world.ollama.script = 'ok'
             world.ollama.start()

@@ -31,6 +31,8 @@ __all__ = ['AssistantNode', 'run_node']
 HEALTH_PERIOD_S = 0.5
 DIAGNOSTICS_PERIOD_S = 1.0
 CLOSE_WAIT_S = 2.0
+_OUTSIDE = (ErrorCode.DEVICE_FAILED, ErrorCode.DISK, ErrorCode.UNAVAILABLE)
+"""What is away is a device, a disk or a server: not mended by another process."""
 
 
 class AssistantNode(LifecycleNodeMixin, Node):  # type: ignore[misc]
@@ -98,7 +100,7 @@ class AssistantNode(LifecycleNodeMixin, Node):  # type: ignore[misc]
         return None
 
     def waits_for_device(self) -> bool:
-        """Whether the problem is a device (or a disk) that this node tries again by itself."""
+        """Whether the problem is a device, a disk or a server that is tried again by itself."""
         return False
 
     def diagnostics(self) -> dict[str, str]:
@@ -223,7 +225,7 @@ class AssistantNode(LifecycleNodeMixin, Node):  # type: ignore[misc]
         except Exception as raised:
             error = error_of(raised)
             self._failure = f'{what} failed: {error.message}'
-            self._failed_device = error.code in (ErrorCode.DEVICE_FAILED, ErrorCode.DISK)
+            self._failed_device = error.code in _OUTSIDE
             self.log.error(self._failure, exc_info=error.code == ErrorCode.INTERNAL)
             return False
         return True

@@ -222,6 +222,7 @@ def test_a_failed_turn_brings_a_probe_and_a_failed_probe_a_problem(health, runne
     probed(runner, engine, 1)
     wait_for(health.problem, 5, 'the problem')
     assert health.problem() == 'Ollama is away'
+    assert health.engine_fails
     health.check(0)
     assert len(engine.requests) == 1  # not before a second has passed
     engine.failure = None
@@ -229,6 +230,7 @@ def test_a_failed_turn_brings_a_probe_and_a_failed_probe_a_problem(health, runne
     health.check(0)
     probed(runner, engine, 2)
     wait_for(lambda: health.problem() is None, 5, 'recovery')
+    assert not health.engine_fails
 
 
 def test_a_turn_that_works_clears_the_problem(health, runner, engine, clock):

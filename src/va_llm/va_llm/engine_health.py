@@ -43,6 +43,11 @@ class EngineHealth:
         """Why the engine cannot answer; None when it can."""
         return self._runner.stuck() or self._problem
 
+    @property
+    def engine_fails(self) -> bool:
+        """Whether it answers, and with errors only; not while a generation is stuck here."""
+        return self._problem is not None and self._runner.stuck() is None
+
     def doubt(self) -> str | None:
         """Why it is not known to answer: a problem, or a failure that no probe has cleared."""
         if self._suspect_since is not None:

@@ -114,6 +114,12 @@ class LlmNode(AssistantNode):
         health = self._health_of_engine
         return None if health is None else health.problem()
 
+    def waits_for_device(self) -> bool:
+        """A server that is away or broken is not mended by restarting this node."""
+        engine, health = self._engine, self._health_of_engine
+        return engine is not None and engine.name == 'ollama' and health is not None \
+            and health.engine_fails
+
     def diagnostics(self) -> dict[str, str]:
         """Engine and model in use."""
         engine = self._engine

@@ -22,14 +22,14 @@ def test_errors_of_all_logs_in_order(tmp_path):
         line(20, 'ERROR loader: kwd is lost: killed by SIGKILL') + line(19, 'INFO loader: back')
         + line(10, 'WARNING loader: turn 1 of d1 failed at llm: cut off')
         + line(9, 'WARNING stt: no sound from the microphone yet')
-        + line(5, 'WARNING loader: stt waits for its device: microphone is gone')
+        + line(5, 'WARNING loader: stt waits for what it needs: microphone is gone')
         + line(8, 'WARNING loader: tts: ALSA lib underrun occurred')
         + line(28, 'ERROR loader: kwd is lost: killed by SIGKILL'))
     (tmp_path / 'fatal.log').write_text(line(15, 'FATAL loader: killed by SIGSEGV') + '    tail\n')
     assert recent(tmp_path, NOW_S) == [
         '20 s ago: loader: kwd is lost: killed by SIGKILL', '15 s ago: loader: killed by SIGSEGV',
         '10 s ago: loader: turn 1 of d1 failed at llm: cut off',
-        '5 s ago: loader: stt waits for its device: microphone is gone']
+        '5 s ago: loader: stt waits for what it needs: microphone is gone']
 
 
 def test_old_news_and_too_many_are_left_out(tmp_path):

@@ -199,7 +199,7 @@ class RestartPolicy:
         if not any(need in self._waiting for need in needs):
             # What it needs has mended itself: so may the node have.
             return await self._mends(name, away)
-        self._log('info', f'{name} is not to blame: {" and ".join(needs)} waits for its device')
+        self._log('info', f'{name} is not to blame: {" and ".join(needs)} waits for what it needs')
         while not away.done() and self._nodes[name].running \
                 and not await self._all_healthy(needs):
             await asyncio.wait((away,), timeout=NEEDS_POLL_S)
@@ -222,7 +222,7 @@ class RestartPolicy:
                 self._on_back(name)
         elif reason != self._waiting.get(name):
             self._waiting[name] = reason
-            self._log('error', f'{name} waits for its device: {reason}')
+            self._log('error', f'{name} waits for what it needs: {reason}')
             self._on_waits(name, reason)
 
     async def _all_healthy(self, names: Sequence[str]) -> bool:
