@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The scorecard: figures, and under which conditions each family of them was measured."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+import json
+import os
+from pathlib import Path
+import platform
+import subprocess
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def conditions(profile: Any) -> dict[str, Any]:
+    """Machine, profile, commit, load and time, for a :class:`va_common.profile.Profile`."""
+    return {
+        'machine': f'{_cpu()}, {os.cpu_count()} cores, {_memory_gb():.0f} GB',
+        'system': platform.platform(terse=True), 'python': platform.python_version(),
+        'profile': profile.name, 'commit': _commit(),
+        'load_1min': round(os.getloadavg()[0], 1),
+        'at': datetime.now(timezone.utc).isoformat(timespec='seconds'),
+    }
+
+
+def update(path: Path, part: str, family: str, figures: dict[str, Any],
+           how: dict[str, Any]) -> dict[str, Any]:
+    """Write the figures of a family into a part of the scorecard; the rest of it stays.
+
+    Figures of the family that are not measured any more are taken out.
+
+    Returns:
+        The whole scorecard.
+    """
+    card = _read(path)
+    values = card.setdefault(part, {})
+    measured = values.setdefault('conditions', {})
+    for key in measured.get(family, {}).get('figures', ()):
+        values.pop(key, None)
+    values.update(figures)
+    measured[family] = how | {'figures': list(figures)}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix('.part')
+    partial.write_text(json.dumps(card, indent=2, ensure_ascii=False) + '\n')
+    partial.replace(path)
+    return card
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        return {}
+    try:
+        card = json.loads(path.read_text())
+    except json.JSONDecodeError as error:
+        raise SystemExit(f'{path}: not JSON ({error}); expected a scorecard. '
+                         'Move it away and measure again.') from error
+    return dict(card)
+
+
+def _commit() -> str:
+    """Short hash of the commit, with + when files differ from it; unknown outside git."""
+    def git(*words: str) -> str:
+        done = subprocess.run(['git', '-C', str(ROOT), *words], capture_output=True, text=True,
+                              check=False, timeout=20)
+        return done.stdout.strip() if done.returncode == 0 else ''
+
+    commit = git('rev-parse', '--short', 'HEAD')
+    if not commit:
+        return 'unknown'
+    return commit + ('+' if git('status', '--porcelain', '--untracked-files=no') else '')
+
+
+def _cpu() -> str:
+    for line in Path('/proc/cpuinfo').read_text().splitlines():
+        if line.startswith('model name'):
+            return line.split(':', 1)[1].strip()
+    return platform.machine()
+
+
+def _memory_gb() -> float:
+    return os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 1e9
