@@ -13,6 +13,7 @@ from enum import Enum
 
 from va_common.errors import AssistantError, ErrorCode
 from va_common.ids import TurnKey
+from va_stt.sentence_end import open_ended
 from va_stt.speech_evidence import invented
 from va_stt.turn_events import (
     Action,
@@ -76,6 +77,7 @@ class TurnListener:
         self._announced = False
         self._text: Transcription | None = None
         self._pause = Pause(0.0)
+        self._sounds_whole = False
         self._now_s = request.listen_from_s
         self._forget_speech()
 
@@ -120,15 +122,15 @@ class TurnListener:
         self._text = replace(heard, text=text)
         if self._state is _State.ENDED:
             return [self._final_speech()]
-        return [self._event(Kind.PARTIAL)] if self._request.partials else []
+        partial = [self._event(Kind.PARTIAL)] if self._request.partials else []
+        return [*partial, *self._end_if_whole()]
 
     def on_judgement(self, revision: int, probability: float) -> list[Action]:
         """Take how complete the sentence of a revision is, 0 to 1."""
-        if not self.wants(revision) or self._state is not _State.PAUSED or self._pause.resuming:
+        if not self.wants(revision) or self._state is not _State.PAUSED:
             return []
-        if probability < self._request.endpointing.complete:
-            return []
-        return self._end('smart')
+        self._sounds_whole = probability >= self._request.endpointing.complete
+        return self._end_if_whole()
 
     def stop(self, reason: str = 'stop') -> list[Action]:
         """Give up: FINAL with OUTCOME_STOPPED."""
@@ -188,6 +190,7 @@ class TurnListener:
         if frame.end_s - self._voiced_end_s < self._early_s():
             return []
         self._state = _State.PAUSED
+        self._sounds_whole = False
         self._pause = Pause(self._voiced_end_s)
         self._pause.feed(frame, voiced)
         return [self._transcribe(), *self._check_pause()]
@@ -215,6 +218,14 @@ class TurnListener:
         if self._pause.check_due(self._request.endpointing):
             return [JudgeRequest(self._revision, self._audio_from_s, self._now_s)]
         return []
+
+    def _end_if_whole(self) -> list[Action]:
+        """End the turn where it both sounds and reads like a whole sentence."""
+        if not self._sounds_whole or self._text is None or self._pause.resuming:
+            return []
+        if self._text.language == 'en' and open_ended(self._text.text):
+            return []
+        return self._end('smart')
 
     def _transcribe(self) -> TranscribeRequest:
         return TranscribeRequest(self._revision, self._audio_from_s, self._now_s, self._voiced_s)

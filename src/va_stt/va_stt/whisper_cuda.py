@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whisper through faster-whisper: float16 on CUDA, int8 on the CPU, local files only."""
+"""Whisper through faster-whisper: float16 on CUDA, int8 on the CPU, local files only.
+
+An utterance goes through a window of its own length first; Whisper's full window of 30 s, which
+takes several times as long, is asked only where that one looks wrong.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +11,18 @@ from dataclasses import dataclass
 import math
 from pathlib import Path
 from typing import Any
+import zlib
 
 import numpy as np
 
 from va_common.audio_io import int16_to_float
 from va_common.errors import AssistantError, ErrorCode
 from va_stt.blocks import Int16, RATE
+from va_stt.whisper_window import WindowDecoder
+
+DOUBTFUL_LOGPROB = -0.7
+"""Below this the long window is asked too."""
+REPEATED = 2.4
 
 _WARM_UP_TOKENS = 4
 
@@ -71,6 +81,7 @@ class WhisperEngine:
         self._device = device
         self._language = language
         self._beam_size = beam_size
+        self._window = WindowDecoder(self._model, language, beam_size)
 
     def warm_up(self) -> None:
         """One pass over a second of silence: proves the model; the first one allocates.
@@ -100,16 +111,36 @@ class WhisperEngine:
             AssistantError: ENGINE_FAILED.
         """
         try:
-            segments, info = self._model.transcribe(
-                int16_to_float(samples), language=self._language, beam_size=self._beam_size,
-                temperature=0.0, without_timestamps=True, condition_on_previous_text=False,
-                log_prob_threshold=None, no_speech_threshold=None,
-                compression_ratio_threshold=None, vad_filter=False)
-            return _joined(list(segments), info.language)
+            return self._transcribe_short(samples) or self._transcribe_whole(samples)
         except Exception as error:
             seconds = len(samples) / RATE
             message = f'whisper failed on {seconds:.1f} s of sound: {error}'
             raise AssistantError(ErrorCode.ENGINE_FAILED, message) from error
+
+    def _transcribe_short(self, samples: Int16) -> Transcription | None:
+        """From a window as long as the utterance; None when that looks wrong."""
+        heard = self._window.decode(int16_to_float(samples))
+        if heard is None or heard.avg_logprob < DOUBTFUL_LOGPROB or not heard.text:
+            return None
+        ratio = compression_ratio(heard.text)
+        if ratio > REPEATED:
+            return None
+        return Transcription(
+            heard.text, self._language, heard.avg_logprob, heard.no_speech_prob, ratio)
+
+    def _transcribe_whole(self, samples: Int16) -> Transcription:
+        segments, info = self._model.transcribe(
+            int16_to_float(samples), language=self._language, beam_size=self._beam_size,
+            temperature=0.0, without_timestamps=True, condition_on_previous_text=False,
+            log_prob_threshold=None, no_speech_threshold=None,
+            compression_ratio_threshold=None, vad_filter=False)
+        return _joined(list(segments), info.language)
+
+
+def compression_ratio(text: str) -> float:
+    """Length of a text over that of its zlib compression (as in openai/whisper, ``utils.py``)."""
+    data = text.encode()
+    return len(data) / len(zlib.compress(data))
 
 
 def _joined(segments: list[Any], language: str) -> Transcription:

@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which texts can be a whole sentence."""
+
+import pytest
+
+from va_stt.sentence_end import open_ended
+
+
+@pytest.mark.parametrize('text', [
+    'Set a timer for.', 'Could you play something by?', 'What is the distance between?',
+    'Tell me a story about...', 'My favourite colours are', 'I was wondering whether',
+    'When I was at the station this morning.', 'If it rains tomorrow,', 'Turn on the',
+    'How long does it take to?', 'Who was the president when?', 'I want you to.',
+    'I forgot to mention that', 'Because the shop was closed.', 'Add eggs, milk and',
+    'Um', 'Before I go to bed'])
+def test_must_go_on(text):
+    assert open_ended(text)
+
+
+@pytest.mark.parametrize('text', [
+    'What time is it?', 'Turn it on.', 'Yes.', 'No', 'Stop!', 'Where are you from?',
+    'What is that?', 'Tell me what time it is.', 'Repeat that.', 'Who are you talking to?',
+    'When does the train leave?', 'If it rains tomorrow, wake me up later.', 'When?', 'Why?',
+    'Send a message to Martin.', 'Switch the light off', 'I think so.', 'Which?', '', 'Seven.',
+    'Come in.', 'Call her.'])
+def test_may_be_whole(text):
+    assert not open_ended(text)

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The short window: what of its tokens counts, and that the real model hears the same words."""
+
+import numpy as np
+import pytest
+
+from va_common.audio_io import float_to_int16
+from va_stt.whisper_window import repeats, spoken_places
+
+END, T0 = 1000, 2000
+
+
+def test_text_between_timestamps_counts():
+    assert spoken_places([T0, 5, 6, T0 + 100, END], END, T0, 2.0) == [1, 2]
+
+
+def test_a_segment_after_the_sound_does_not():
+    ids = [T0, 5, 6, T0 + 100, T0 + 110, 5, 6, T0 + 200]
+    assert spoken_places(ids, END, T0, 2.0) == [1, 2]
+
+
+def test_two_segments_within_the_sound_do():
+    ids = [T0, 5, T0 + 50, T0 + 60, 6, T0 + 90]
+    assert spoken_places(ids, END, T0, 2.0) == [1, 4]
+
+
+@pytest.mark.parametrize(('text', 'expected'), [
+    ('Set a timer. Set a timer. Set', True), ('Turn on the light. Turn on the light.', True),
+    ('No, no, no, no.', False), ('Set a timer.', False), ('', False),
+    ('One two three one two four.', False)])
+def test_repetition(text, expected):
+    assert repeats(text) is expected
+
+
+def test_both_windows_hear_the_same(whisper, say):
+    sound = float_to_int16(np.pad(say('What is the capital of France?'), 4000))
+    short, whole = whisper._transcribe_short(sound), whisper._transcribe_whole(sound)
+    assert short.text == whole.text == 'What is the capital of France?'
+    assert short.avg_logprob == pytest.approx(whole.avg_logprob, abs=0.25)
+
+
+def test_silence_has_no_text_that_is_believed(whisper):
+    from va_stt.speech_evidence import invented
+    heard = whisper.transcribe(np.zeros(16000, np.int16))
+    assert invented(heard, 0.0) is not None

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whether the words heard so far can be a whole sentence, by English grammar.
+
+A second opinion beside the sound: a synthetic or a hurried voice sounds finished where it only
+takes a breath, but nobody is finished at "set a timer for". Closed classes of words only, no
+phrases: articles and prepositions at the end, clauses that begin with a conjunction and have no
+main clause yet. What is in doubt counts as whole: the sound decides then. Taking a whole sentence
+for an open one costs time, at most ``silence_ms``; no word is lost by it.
+"""
+
+from __future__ import annotations
+
+import re
+
+_NEVER_LAST = frozenset((
+    'a an the my your our their every and or but nor because if whether although though unless '
+    'while whereas than of between into onto without during toward towards among via per '
+    'whose which until till um uh er erm hmm').split())
+_RARELY_LAST = frozenset('for to with from at by about through against beside under'.split())
+"""Last only where a question word stands for what would follow: "Where are you from?"."""
+_STRANDING = frozenset('what who whom which where'.split())
+_LINKING = frozenset('is are was were am be been'.split())
+_BEFORE_LINKING = frozenset('it he she they we you i that this there who what'.split())
+_COMPLEMENT = frozenset('that when where'.split())
+"""Open a clause at the end of a longer statement; "what is that" and "since when" are whole."""
+_SUBORDINATE = frozenset((
+    'if because although though unless until since while whereas before after once '
+    'whenever when').split())
+_INVERTED = frozenset((
+    'is are was were am do does did will would can could shall should may might must have has '
+    'had').split())
+"""After "when" these make a question, anything else a clause."""
+_LONG = 4
+_CLAUSE_WORDS = 2
+_UNFINISHED = re.compile(r'(?:\.\.\.|…|[,;:–—-])\s*$')
+_WORD = re.compile(r"[\w']+")
+
+
+def open_ended(text: str) -> bool:
+    """Whether an English text must go on to be a sentence.
+
+    Args:
+        text: as Whisper wrote it. Of its punctuation only marks of an unfinished sentence count
+            (dots, dash, comma at the end): it puts full stops where there are none.
+    """
+    if _UNFINISHED.search(text):
+        return True
+    words = _WORD.findall(text.lower())
+    if not words:
+        return False
+    return _ends_open(words) or _lacks_main_clause(words, text)
+
+
+def _ends_open(words: list[str]) -> bool:
+    last = words[-1]
+    if last in _NEVER_LAST:
+        return len(words) > 1 or last not in _STRANDING
+    if last in _RARELY_LAST:
+        return words[0] not in _STRANDING
+    if last in _LINKING:
+        return len(words) > 2 and words[-2] not in _BEFORE_LINKING
+    return last in _COMPLEMENT and len(words) >= _LONG and words[-2] not in _LINKING
+
+
+def _lacks_main_clause(words: list[str], text: str) -> bool:
+    """Whether it begins with "if", "when" and the like, and no clause follows a comma."""
+    if words[0] not in _SUBORDINATE or len(words) == 1:
+        return False
+    if words[0] == 'when' and words[1] in _INVERTED:
+        return False
+    return len(_WORD.findall(text.rpartition(',')[2])) < _CLAUSE_WORDS or ',' not in text
