@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 import time
 from typing import Any
 
@@ -79,7 +79,13 @@ class Engines:
         return engines.load_canceller(setting)
 
     def wake(self, name: str) -> tuple[tuple[WakeWord, ...], WakeEngine]:
-        """A wake word and its engine."""
+        """A wake word and its engine, fresh; the one given out before is used up."""
+        words, engine = self._wake_engine(name)
+        engine.reset()
+        return words, engine
+
+    @lru_cache(maxsize=4)  # noqa: B019  the engines live as long as the process
+    def _wake_engine(self, name: str) -> tuple[tuple[WakeWord, ...], WakeEngine]:
         words = parse_wake_words([name], model_path('openwakeword'))
         return words, WakeEngine(words, model_path('openwakeword', 'melspectrogram.onnx'),
                                  model_path('openwakeword', 'embedding_model.onnx'))
@@ -97,17 +103,21 @@ def at_once(function: Callable[..., Any], *arguments: Any) -> Future[Any]:
 
 @dataclass
 class _Late:
-    """Results that arrive after the time that the engine computed, by the clock of the sound."""
+    """Results that arrive after the time that the engine computed, by the clock of the sound.
 
+    The time is what a quiet machine needs: the CPU time of the process over the engine's threads.
+    """
+
+    threads: int = 1
     due: list[tuple[float, Future[Any], Any]] = field(default_factory=list)
     now_s: float = T0
     spent_s: list[float] = field(default_factory=list)
 
     def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
         future: Future[Any] = Future()
-        began = time.thread_time()
+        began = time.process_time()
         result = function(*arguments)
-        self.spent_s.append(time.thread_time() - began)
+        self.spent_s.append((time.process_time() - began) / self.threads)
         self.due.append((self.now_s + self.spent_s[-1], future, result))
         return future
 
@@ -123,9 +133,10 @@ class Chain:
     """One microphone, listened to by stt and kwd.
 
     Args:
-        engines: the models.
+        models: the engines.
         transcribe: replaces Whisper, for figures that need no words.
-        smart: whether the end-of-turn model is asked.
+        smart: whether the end-of-turn model is asked; the time that it and Whisper compute then
+            passes by the clock of the sound, too.
         wake: name of the wake word that kwd hears; empty: kwd is left out.
         cancel: whether the echo canceller is on.
     """
@@ -138,7 +149,7 @@ class Chain:
         self.clean: list[Block] = []
         self.wakes: list[Detection] = []
         self.now_s = T0
-        self.judged = _Late()
+        self.judged, self.transcribed = _Late(), _Late(setting('threads'))
         self.turns = 0
         self.started_s: float | None = None
         """When STARTED was told in the present turn, by the clock of the sound."""
@@ -150,7 +161,8 @@ class Chain:
         models.vad.reset()
         buffer = TimedBuffer(BUFFER_S)
         self.listening = Listening(
-            buffer.read, transcribe or models.whisper.transcribe, at_once,
+            buffer.read, transcribe or models.whisper.transcribe,
+            self.transcribed.submit if smart else at_once,
             models.smart_turn.probability if smart else None, self.judged.submit)
         canceller = models.canceller() if cancel else engines.make_echo_canceller(False, '', False)
         self.pipeline = CapturePipeline(
@@ -170,7 +182,8 @@ class Chain:
         """Take a block of the microphone."""
         self.pipeline.feed(block)
         self.now_s = block.end_s
-        self.judged.advance(self.now_s)
+        for worker in (self.judged, self.transcribed):
+            worker.advance(self.now_s)
 
     def hear(self, sound: NDArray[np.float32]) -> None:
         """Take sound of the microphone, in blocks of 20 ms, without a speaker."""

@@ -62,6 +62,7 @@ def measure(models: Engines, sounds: Sounds, quick: bool) -> dict[str, Any]:
     ends: dict[str, list[float]] = {'fixed': [], 'smart': []}
     cut: dict[str, list[str]] = {'fixed': [], 'smart': []}
     judged: list[float] = []
+    transcribed: list[float] = []
     texts = PAUSED[:16] if quick else PAUSED
     for number, text in enumerate(texts):
         pause_s = float(random.uniform(*PAUSES_S))
@@ -70,8 +71,9 @@ def measure(models: Engines, sounds: Sounds, quick: bool) -> dict[str, Any]:
         last_s = T0 + LEAD_S + voiced_span(clip, RATE)[1] / RATE
         sound = with_noise(in_room(join(LEAD_S, clip, TAIL_S), room), FLOOR_DBFS, number)
         for mode in ends:
-            chain = Chain(models, transcribe=_said, smart=mode == 'smart')
-            chain.listen(endpointing=Endpointing(SILENCE_S, smart=mode == 'smart'))
+            smart = mode == 'smart'
+            chain = Chain(models, transcribe=None if smart else _said, smart=smart)
+            chain.listen(endpointing=Endpointing(SILENCE_S, smart=smart))
             chain.hear(sound)
             final = chain.final
             if final is None or final.endpoint_s < last_s:
@@ -79,12 +81,14 @@ def measure(models: Engines, sounds: Sounds, quick: bool) -> dict[str, Any]:
             else:
                 ends[mode].append(final.endpoint_s - last_s)
             judged += chain.judged.spent_s
+            transcribed += chain.transcribed.spent_s
     return {
         'endpoint_ms': {mode: _percentiles(values) for mode, values in ends.items()},
         'false_cutoffs': {mode: len(values) for mode, values in cut.items()},
         'false_cutoff_share': {m: round(len(v) / len(texts), 3) for m, v in cut.items()},
         'turns_detail': {'sentences': len(texts), 'cut_off': cut,
-                         'judgement_cpu_ms': round(1000 * float(np.median(judged or [0.0])))}}
+                         'judgement_ms': _percentiles(judged),
+                         'transcription_ms': _percentiles(transcribed)}}
 
 
 def _said(samples: object) -> Transcription:

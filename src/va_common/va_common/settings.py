@@ -113,6 +113,9 @@ SETTINGS: tuple[Setting, ...] = (
        (0.0, 1.0), live=True),
     _s('kwd', 'cooldown_ms', 'int', 1000, 'one wake at most within this time', (0, 60_000),
        live=True),
+    _s('kwd', 'second_check', 'bool', True,
+       'a wake word counts only when all of its phrase was said (hey_jarvis: not a bare jarvis)',
+       live=True),
     _s('kwd', 'yes_phrases', 'str_list', ('Yes?', 'Yes, Master?', 'Sup?', 'Yo'),
        'acknowledgements, one is drawn at random', live=True),
 

@@ -65,6 +65,7 @@ class FakeScorer:
         self.resets = 0
         self.frames = 0
         self.failure = None
+        self.whole = 1.0
 
     def score(self, frame):
         if self.failure is not None:
@@ -73,6 +74,9 @@ class FakeScorer:
         self.frames += 1
         scores = self.script.pop(0) if self.script else 0.0
         return scores if isinstance(scores, dict) else dict.fromkeys(self.names, scores)
+
+    def whole_phrase(self, name):
+        return self.whole
 
     def reset(self):
         self.resets += 1

@@ -50,6 +50,29 @@ def test_threshold_and_cooldown(scores, woken):
     assert detect(scores)[0] == woken
 
 
+def detect_checked(wholes, **options):
+    """As above, with scores of 0.9 and the second check's opinion per frame."""
+    scorer = FakeScorer('hey_jarvis')
+    detector = Detector(scorer, (JARVIS,), 0.6, 1.0, **options)
+    found = []
+    for whole, chunk in zip(wholes, chunks(np.zeros(1280 * len(wholes), np.int16))):
+        scorer.script, scorer.whole = [0.9 if whole is not None else 0.0], whole or 0.0
+        found += detector.process(*chunk)
+    return found
+
+
+def test_half_a_phrase_is_no_wake_unless_the_check_is_off():
+    assert detect_checked([None, 0.1, 0.4, 0.2, None]) == []
+    assert len(detect_checked([None, 0.1, 0.4, 0.2, None], second_check=False)) == 1
+
+
+def test_a_check_that_passes_late_leaves_the_end_of_the_word_where_the_score_rose():
+    at_once, = detect_checked([None, 0.9, 0.9, None])
+    late, = detect_checked([None, 0.1, 0.9, None])
+    assert late.word_end_s == at_once.word_end_s
+    assert late.decided_s == pytest.approx(at_once.decided_s + 0.08)
+
+
 def test_without_cooldown_each_rise_counts():
     assert detect([0.9, 0.9, 0, 0, 0, 0.9], cooldown_s=0.0)[0] == [0, 5]
 

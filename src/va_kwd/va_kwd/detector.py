@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from va_common.audio_io import Int16, SAMPLE_RATE
+from va_kwd.wake_check import WHOLE
 from va_kwd.wake_engine import FRAME, WakeScorer
 from va_kwd.wake_words import WakeWord
 from va_kwd.word_end import CONTEXT_S, word_end_before
@@ -36,7 +37,7 @@ class Detection:
 
 
 class Detector:
-    """Scores a stream of chunks. Not thread-safe but for its two settings.
+    """Scores a stream of chunks. Not thread-safe but for its three settings.
 
     After a gap in the stream the engine starts afresh: sound from before it and after it would
     make a word that nobody said.
@@ -46,17 +47,20 @@ class Detector:
         words: what it scores.
         threshold: score from which a word without a threshold of its own counts, 0 to 1.
         cooldown_s: one detection at most within this time of sound, of all words together.
+        second_check: whether a word counts only when its whole phrase was said.
     """
 
     def __init__(self, engine: WakeScorer, words: Sequence[WakeWord], threshold: float,
-                 cooldown_s: float) -> None:
+                 cooldown_s: float, second_check: bool = True) -> None:
         self.threshold = threshold
         self.cooldown_s = cooldown_s
+        self.second_check = second_check
         self.gaps = 0
         """How often the stream was interrupted."""
         self._engine = engine
         self._words = {word.name: word for word in words}
         self._quiet = dict.fromkeys(self._words, _REARM_FRAMES)
+        self._word_ends: dict[str, float] = {}
         self._last_s = -np.inf
         self._sequence: int | None = None
         self._end_s = 0.0
@@ -102,27 +106,35 @@ class Detector:
         self._engine.reset()
         self._pending = self._pending[:0]
         self._recent = self._recent[:0]
+        self._word_ends.clear()
         self._quiet = dict.fromkeys(self._words, _REARM_FRAMES)
 
     def _score(self, frame: Int16, end_s: float) -> list[Detection]:
         self._recent = np.concatenate((self._recent, frame))[-round(CONTEXT_S * SAMPLE_RATE):]
         scores = self._engine.score(frame)
-        risen = [name for name, score in scores.items() if self._rises(name, score)]
+        risen = [name for name, score in scores.items() if self._rises(name, score, end_s)]
         if not risen or end_s - self._last_s < self.cooldown_s:
             return []
         for name in risen:
             self._quiet[name] = 0
         self._last_s = end_s
         best = max(risen, key=lambda name: scores[name])
-        end_of_word_s = end_s - word_end_before(self._recent)
-        return [Detection(self._words[best], scores[best], end_of_word_s, end_s)]
+        return [Detection(self._words[best], scores[best], self._word_ends[best], end_s)]
 
-    def _rises(self, name: str, score: float) -> bool:
-        """Whether a score is at its threshold after having been well below it for a while."""
+    def _rises(self, name: str, score: float, end_s: float) -> bool:
+        """Whether a score is at its threshold after having been well below it for a while.
+
+        The second check may want a frame or two more; the word ended where the score rose.
+        """
         own = self._words[name].threshold
         threshold = self.threshold if own is None else own
         if self._quiet[name] < _REARM_FRAMES:
             is_quiet = score < threshold * _REARM_FRACTION
             self._quiet[name] = self._quiet[name] + 1 if is_quiet else 0
+            self._word_ends.pop(name, None)
             return False
-        return score >= threshold
+        if score < threshold:
+            self._word_ends.pop(name, None)
+            return False
+        self._word_ends.setdefault(name, end_s - word_end_before(self._recent))
+        return not self.second_check or self._engine.whole_phrase(name) >= WHOLE

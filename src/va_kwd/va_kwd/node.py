@@ -61,7 +61,7 @@ class KwdNode(AssistantNode):
         words = parse_wake_words(self.setting('wake_words'), model_path(CATALOGUE_ID, root=root))
         self._detector = Detector(
             self.make_engine(words), words, self.setting('confidence_threshold'),
-            self.setting('cooldown_ms') / 1000.0)
+            self.setting('cooldown_ms') / 1000.0, self.setting('second_check'))
         self._events = WakeEvents(self.setting('yes_phrases'), self._chance)
         self._queue = ScoringQueue(self._score, self._scoring_failed, QUEUE_CHUNKS)
         self._wakes = self.create_publisher(Wake, 'kwd/wake', qos.EVENTS)
@@ -140,6 +140,8 @@ class KwdNode(AssistantNode):
             detector.threshold = self.setting(key)
         elif detector is not None and key == 'cooldown_ms':
             detector.cooldown_s = self.setting(key) / 1000.0
+        elif detector is not None and key == 'second_check':
+            detector.second_check = self.setting(key)
 
     # Sound ------------------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from va_common.audio_io import Int16, SAMPLE_RATE
 from va_common.errors import AssistantError, ErrorCode
+from va_kwd.wake_check import load_check
 from va_kwd.wake_words import WakeWord
 
 FRAME: Final = 1280
@@ -37,6 +38,10 @@ class WakeScorer(Protocol):
 
     def score(self, frame: Int16) -> dict[str, float]:
         """Scores 0..1 by wake word after one more frame, int16 (1280,) at 16 kHz."""
+        ...
+
+    def whole_phrase(self, name: str) -> float:
+        """Probability, 0 to 1, that all of a word's phrase was said, not only its end."""
         ...
 
     def reset(self) -> None:
@@ -67,6 +72,7 @@ class WakeEngine:
         for word in words:
             _check_shape(self._words[word.name], word.path, (None, None, _EMBEDDING),
                          'a wake word model of openWakeWord')
+        self._checks = {word.name: load_check(word.name) for word in words}
         self._lengths = {name: int(session.get_inputs()[0].shape[1])
                          for name, session in self._words.items()}
         self._start = self._embed_noise(max(self._lengths.values()))
@@ -105,10 +111,19 @@ class WakeEngine:
         feature = self._embed(self._mels[None])
         self._features = np.concatenate((self._features[1:], feature))
 
+    def features(self, name: str) -> Float32:
+        """What the model of a word is given after the last frame, (frames, 96)."""
+        return self._features[-self._lengths[name]:]
+
+    def whole_phrase(self, name: str) -> float:
+        """Probability, 0 to 1, that all of the phrase was said; 1 for a word without a check."""
+        check = self._checks[name]
+        return 1.0 if check is None else check.probability(self.features(name))
+
     def _score_word(self, name: str) -> float:
         session = self._words[name]
-        features = self._features[None, -self._lengths[name]:]
-        return float(session.run(None, {session.get_inputs()[0].name: features})[0].ravel()[0])
+        given = {session.get_inputs()[0].name: self.features(name)[None]}
+        return float(session.run(None, given)[0].ravel()[0])
 
     def _melspectrogram(self, sound: Int16) -> Float32:
         given = {self._mel.get_inputs()[0].name: sound.astype(np.float32)[None]}

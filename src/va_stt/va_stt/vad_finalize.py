@@ -131,9 +131,9 @@ class Endpointing:
     """Silence that ends it in any case."""
     smart: bool = False
     """Whether a complete sentence ends it earlier."""
-    early_s: float = 0.2
+    early_s: float = 0.16
     """Silence after which the turn is worked on ahead of its end."""
-    checks_s: tuple[float, ...] = (0.2, 0.6, 1.0, 1.5)
+    checks_s: tuple[float, ...] = (0.16, 0.6, 1.0, 1.5)
     """Silences at which completeness is judged."""
     complete: float = 0.5
     """Probability from which a sentence counts as complete."""
