@@ -24,6 +24,7 @@ from virtual_room.acoustics import (
 from virtual_room.voices import Voices
 
 RATE = 16000
+EVENTS = ('knocks', 'clicks', 'coughs')
 Sound = NDArray[np.float32]
 
 
@@ -170,6 +171,9 @@ def background(kind: str, seconds: float, seed: int) -> Sound:
         return np.asarray(air * sway, np.float32)
     if kind == 'music':
         return np.asarray(floor + music(seconds, seed), np.float32)
+    if kind not in EVENTS:
+        raise ValueError(f'background {kind!r}: expected quiet, white, pink, hum, fan, music, '
+                         f'{", ".join(EVENTS)}')
     return _events(kind, np.asarray(floor, np.float32), random)
 
 
@@ -193,9 +197,6 @@ def event(kind: str, random: np.random.Generator) -> NDArray[np.floating[Any]]:
         time = np.arange(count) / RATE
         tone = np.sin(2 * np.pi * random.uniform(90, 300) * time)
         return 0.3 * (tone + 0.3 * random.standard_normal(count)) * np.exp(-40 * time)
-    if kind != 'coughs':
-        raise ValueError(f'background {kind!r}: expected quiet, white, pink, hum, fan, music, '
-                         'knocks, clicks or coughs')
     count = int(RATE * random.uniform(0.25, 0.45))
     time = np.arange(count) / RATE
     shape = np.minimum(1, time / 0.008) * (np.exp(-18 * time) + 0.25 * np.exp(-6 * time))

@@ -12,16 +12,29 @@ from __future__ import annotations
 
 import re
 
-_NEVER_LAST = frozenset(['a', 'an', 'the', 'my', 'your', 'our', 'their', 'every', 'and', 'or', 'but', 'nor', 'because', 'if', 'whether', 'although', 'though', 'unless', 'while', 'whereas', 'than', 'of', 'between', 'into', 'onto', 'without', 'during', 'toward', 'towards', 'among', 'via', 'per', 'whose', 'which', 'until', 'till', 'um', 'uh', 'er', 'erm', 'hmm'])
-_RARELY_LAST = frozenset(['for', 'to', 'with', 'from', 'at', 'by', 'about', 'through', 'against', 'beside', 'under'])
+_NEVER_LAST = frozenset((
+    'a', 'an', 'the', 'my', 'your', 'our', 'their', 'every', 'and', 'or', 'but', 'nor',
+    'because', 'if', 'whether', 'although', 'though', 'unless', 'while', 'whereas', 'than',
+    'of', 'between', 'into', 'onto', 'without', 'during', 'toward', 'towards', 'among', 'via',
+    'per', 'whose', 'which', 'until', 'till', 'um', 'uh', 'er', 'erm', 'hmm'))
+_RARELY_LAST = frozenset((
+    'for', 'to', 'with', 'from', 'at', 'by', 'about', 'through', 'against', 'beside', 'under'))
 """Last only where a question word stands for what would follow: "Where are you from?"."""
-_STRANDING = frozenset(['what', 'who', 'whom', 'which', 'where'])
-_LINKING = frozenset(['is', 'are', 'was', 'were', 'am', 'be', 'been'])
-_BEFORE_LINKING = frozenset(['it', 'he', 'she', 'they', 'we', 'you', 'i', 'that', 'this', 'there', 'who', 'what'])
-_COMPLEMENT = frozenset(['that', 'when', 'where'])
+_STRANDING = frozenset((
+    'what', 'who', 'whom', 'which', 'where'))
+_LINKING = frozenset((
+    'is', 'are', 'was', 'were', 'am', 'be', 'been'))
+_BEFORE_LINKING = frozenset((
+    'it', 'he', 'she', 'they', 'we', 'you', 'i', 'that', 'this', 'there', 'who', 'what'))
+_COMPLEMENT = frozenset((
+    'that', 'when', 'where'))
 """Open a clause at the end of a longer statement; "what is that" and "since when" are whole."""
-_SUBORDINATE = frozenset(['if', 'because', 'although', 'though', 'unless', 'until', 'since', 'while', 'whereas', 'before', 'after', 'once', 'whenever', 'when'])
-_INVERTED = frozenset(['is', 'are', 'was', 'were', 'am', 'do', 'does', 'did', 'will', 'would', 'can', 'could', 'shall', 'should', 'may', 'might', 'must', 'have', 'has', 'had'])
+_SUBORDINATE = frozenset((
+    'if', 'because', 'although', 'though', 'unless', 'until', 'since', 'while', 'whereas',
+    'before', 'after', 'once', 'whenever', 'when'))
+_INVERTED = frozenset((
+    'is', 'are', 'was', 'were', 'am', 'do', 'does', 'did', 'will', 'would', 'can', 'could',
+    'shall', 'should', 'may', 'might', 'must', 'have', 'has', 'had'))
 """After "when" these make a question, anything else a clause."""
 _LONG = 4
 _CLAUSE_WORDS = 2
