@@ -137,7 +137,7 @@ def _forever(sounds: Sounds, random: np.random.Generator, length_s: float) -> It
     once += [(f'recording: {p.stem}', at_level(read(p), -26.0))
              for p in sounds.files('wake/other/*')]
     talk: list[Clip] = [(f'talk: {t}', sounds.say(t.replace('|', ''), VOICES[i % len(VOICES)]))
-                        for i, t in enumerate(PAUSED[:20] if length_s < HOUR_S else PAUSED)]
+                        for i, t in enumerate(PAUSED[:20 if length_s < HOUR_S else 50])]
     talk += [(f'recording: {p.stem}', at_level(read(p), -26.0))
              for p in (*sounds.files('speech/*.wav'), *sounds.files('wake/alexa/*'))]
     kinds = ('music', 'quiet', 'coughs', 'pink', 'knocks', 'hum', 'fan', 'clicks')

@@ -12,7 +12,8 @@ from va_stt.sentence_end import open_ended
     'When I was at the station this morning.', 'If it rains tomorrow,', 'Turn on the',
     'How long does it take to?', 'Who was the president when?', 'I want you to.',
     'I forgot to mention that', 'Because the shop was closed.', 'Add eggs, milk and',
-    'Um', 'Before I go to bed'])
+    'Um', 'Before I go to bed', 'I would like to know.', 'Find out how much.',
+    'In the year 1969.', 'On the way to work', 'As soon as the oven is hot'])
 def test_must_go_on(text):
     assert open_ended(text)
 
@@ -22,6 +23,7 @@ def test_must_go_on(text):
     'What is that?', 'Tell me what time it is.', 'Repeat that.', 'Who are you talking to?',
     'When does the train leave?', 'If it rains tomorrow, wake me up later.', 'When?', 'Why?',
     'Send a message to Martin.', 'Switch the light off', 'I think so.', 'Which?', '', 'Seven.',
-    'Come in.', 'Call her.'])
+    'Come in.', 'Call her.', 'In the kitchen.', 'At seven.', "I don't know.", 'How many?',
+    'In the year 1969, people walked on the moon.'])
 def test_may_be_whole(text):
     assert not open_ended(text)

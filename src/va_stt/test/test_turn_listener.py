@@ -211,6 +211,21 @@ def test_text_that_must_go_on_outweighs_a_sound_that_seems_finished():
     assert s.events[-1].endpoint_reason == 'silence'
 
 
+def test_a_syllable_without_words_belongs_to_what_follows_soon():
+    s = Script('').silence(1).voice(0.2).silence(0.3)
+    s.text = 'Play some music.'
+    s.voice(0.8).silence(2.2)
+    requests = [a for a in s.actions if isinstance(a, TranscribeRequest)]
+    assert requests[-1].from_s == requests[0].from_s
+    assert s.events[-1].text == 'Play some music.'
+
+
+def test_noise_before_a_short_silence_limit_does_not_hang():
+    s = Script('', no_speech_timeout_s=2.0, endpointing=Endpointing(0.2))
+    s.silence(0.5).voice(0.2).silence(3.0)
+    assert [e.outcome for e in s.events if e.kind.name == 'FINAL'] == [Outcome.NO_SPEECH]
+
+
 def test_smart_end_waits_for_the_text():
     s = Script(answer=False, endpointing=Endpointing(2.0, smart=True)).voice(1).silence(0.4)
     s.give(s.turn.on_judgement(0, 0.99))

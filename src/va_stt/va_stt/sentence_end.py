@@ -31,13 +31,17 @@ _COMPLEMENT = frozenset((
 """Open a clause at the end of a longer statement; "what is that" and "since when" are whole."""
 _SUBORDINATE = frozenset((
     'if', 'because', 'although', 'though', 'unless', 'until', 'since', 'while', 'whereas',
-    'before', 'after', 'once', 'whenever', 'when'))
+    'before', 'after', 'once', 'whenever', 'when', 'as'))
+_PREPOSITIONS = frozenset((
+    'in', 'on', 'at', 'by', 'from', 'with', 'without', 'between', 'during', 'under', 'near',
+    'according', 'despite', 'instead'))
 _INVERTED = frozenset((
     'is', 'are', 'was', 'were', 'am', 'do', 'does', 'did', 'will', 'would', 'can', 'could',
     'shall', 'should', 'may', 'might', 'must', 'have', 'has', 'had'))
 """After "when" these make a question, anything else a clause."""
 _LONG = 4
 _CLAUSE_WORDS = 2
+_WANTS_TO_KNOW = re.compile(r'\b(?:like|want|love|need) to know$|.+ how (?:much|many)$')
 _UNFINISHED = re.compile(r'(?:\.\.\.|…|[,;:–—-])\s*$')
 _WORD = re.compile(r"[\w']+")
 
@@ -54,7 +58,8 @@ def open_ended(text: str) -> bool:
     words = _WORD.findall(text.lower())
     if not words:
         return False
-    return _ends_open(words) or _lacks_main_clause(words, text)
+    return _ends_open(words) or _lacks_main_clause(words, text) \
+        or _WANTS_TO_KNOW.search(' '.join(words)) is not None
 
 
 def _ends_open(words: list[str]) -> bool:
@@ -69,7 +74,12 @@ def _ends_open(words: list[str]) -> bool:
 
 
 def _lacks_main_clause(words: list[str], text: str) -> bool:
-    """Whether it begins with "if", "when" and the like, and no clause follows a comma."""
+    """Whether it begins with "if", "when" and the like, and no clause follows a comma.
+
+    Or with a preposition; short ones are answers: "In the kitchen."
+    """
+    if words[0] in _PREPOSITIONS and len(words) >= _LONG and ',' not in text:
+        return True
     if words[0] not in _SUBORDINATE or len(words) == 1:
         return False
     if words[0] == 'when' and words[1] in _INVERTED:

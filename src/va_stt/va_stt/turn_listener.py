@@ -36,6 +36,8 @@ WAKE_WORD_S = 1.5
 JOINED_S = 0.3
 """Speech this close to the wake word is transcribed together with it."""
 TEXT_TIMEOUT_S = 20.0
+NOTHING_S = 0.5
+"""Silence after which a sound without words is taken for noise; speech before that joins it."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ class TurnListener:
         self._announced = False
         self._text: Transcription | None = None
         self._pause = Pause(0.0)
-        self._sounds_whole = False
+        self._sounds_whole = self._nothing_heard = False
         self._now_s = request.listen_from_s
         self._forget_speech()
 
@@ -118,7 +120,8 @@ class TurnListener:
         if invented(heard, self._voiced_s) is None:
             text = cut_wake_phrase(heard.text, self._request.wake_phrase)
         if not text:
-            return self._nothing_said()
+            self._nothing_heard = True
+            return self._nothing_said() if self._nothing_is_certain() else []
         self._text = replace(heard, text=text)
         if self._state is _State.ENDED:
             return [self._final_speech()]
@@ -190,7 +193,7 @@ class TurnListener:
         if frame.end_s - self._voiced_end_s < self._early_s():
             return []
         self._state = _State.PAUSED
-        self._sounds_whole = False
+        self._sounds_whole = self._nothing_heard = False
         self._pause = Pause(self._voiced_end_s)
         self._pause.feed(frame, voiced)
         return [self._transcribe(), *self._check_pause()]
@@ -203,7 +206,14 @@ class TurnListener:
             return self._go_on(frame)
         if self._pause.resuming:
             return []
+        if self._nothing_heard and self._nothing_is_certain():
+            return self._nothing_said()
         return self._check_pause()
+
+    def _nothing_is_certain(self) -> bool:
+        """Whether a sound without words is over; a short pause may be in the middle of a word."""
+        return self._state is _State.ENDED or self._pause.silence_s >= min(
+            NOTHING_S, self._request.endpointing.silence_s)
 
     def _go_on(self, frame: VadFrame) -> list[Action]:
         self._revision += 1
