@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from va_common.errors import AssistantError, ErrorCode
@@ -226,6 +228,14 @@ def test_noise_before_a_short_silence_limit_does_not_hang():
     assert [e.outcome for e in s.events if e.kind.name == 'FINAL'] == [Outcome.NO_SPEECH]
 
 
+@pytest.mark.parametrize(('continues', 'ended'), [(0.02, True), (0.2, False)])
+def test_a_voice_that_stays_up_is_waited_for(continues, ended):
+    s = Script(answer=False, endpointing=Endpointing(2.0, smart=True)).voice(1).silence(0.4)
+    s.give(s.turn.on_judgement(0, 0.99))
+    s.give(s.turn.on_text(0, replace(heard('Send it to Martin.'), continues=continues)))
+    assert ('FINAL' in s.kinds) is ended
+
+
 def test_smart_end_waits_for_the_text():
     s = Script(answer=False, endpointing=Endpointing(2.0, smart=True)).voice(1).silence(0.4)
     s.give(s.turn.on_judgement(0, 0.99))
@@ -240,7 +250,7 @@ def test_incomplete_sentence_is_judged_again_and_ends_with_the_silence():
     for _ in range(75):
         s.silence(FRAME_S)
         s.give(s.turn.on_judgement(0, 0.1))
-    assert len([a for a in s.actions if isinstance(a, JudgeRequest)]) == 4
+    assert len([a for a in s.actions if isinstance(a, JudgeRequest)]) == 2
     assert s.events[-1].endpoint_reason == 'silence'
 
 

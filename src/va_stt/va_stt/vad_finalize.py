@@ -133,9 +133,12 @@ class Endpointing:
     """Whether a complete sentence ends it earlier."""
     early_s: float = 0.16
     """Silence after which the turn is worked on ahead of its end."""
-    checks_s: tuple[float, ...] = (0.16, 0.6, 1.0, 1.5)
-    """Silences at which completeness is judged."""
-    complete: float = 0.5
+    checks_s: tuple[float, ...] = (0.16, 1.5)
+    """Silences at which completeness is judged.
+
+    Once, early: the longer the silence that Smart Turn hears, the more takes it for an end, and
+    after 0.6 s nearly everything (92 % of the beginnings of sentences that were tried)."""
+    complete: float = 0.8
     """Probability from which a sentence counts as complete."""
 
 

@@ -39,6 +39,8 @@ class Transcription:
     """Probability, 0 to 1, of Whisper's own token for 'no speech'."""
     compression_ratio: float
     """How well the text compresses; above 2.4 it repeats itself."""
+    continues: float = 0.0
+    """Probability, 0 to 1, of a comma or dots at its end: more words are to come."""
 
     @property
     def confidence(self) -> float:
@@ -126,7 +128,8 @@ class WhisperEngine:
         if ratio > REPEATED:
             return None
         return Transcription(
-            heard.text, self._language, heard.avg_logprob, heard.no_speech_prob, ratio)
+            heard.text, self._language, heard.avg_logprob, heard.no_speech_prob, ratio,
+            heard.continues)
 
     def _transcribe_whole(self, samples: Int16) -> Transcription:
         segments, info = self._model.transcribe(
