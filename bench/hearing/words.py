@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from virtual_room.hearing import words
 
-from hearing.chain import Chain, Engines, RATE, T0
+from hearing.chain import Chain, Engines, RATE, setting, T0
 from hearing.echo import replies
 from hearing.room import Echo, play
 from hearing.sounds import background, in_room, join, Sound, Sounds, with_noise
@@ -21,8 +21,8 @@ from va_stt.turn_events import Outcome
 from va_stt.wake_phrase import cut_wake_phrase
 
 FLOOR_DBFS = -65.0
-ACKNOWLEDGED_S = 0.35
-"""``ack_delay_ms``: who speaks on before this gets no "Yes?"."""
+ACKNOWLEDGED_S = setting('ack_delay_ms', 'loader') / 1000
+"""Who speaks on before this gets no "Yes?"."""
 DOUBLE_TALK_FROM_S = 6.0
 """Of playback, before the user speaks over it."""
 

@@ -57,8 +57,8 @@ def test_a_wake_opens_a_dialog_and_listens_from_the_end_of_the_word(talk):
 
 def test_the_acknowledgement_waits_for_ack_delay_after_the_word(talk):
     talk.wake(word_end=START - 0.1)
-    assert not talk.of(Speak, talk.wait(0.24))
-    assert talk.of(Speak, talk.wait(0.02))[0].text == 'Yes?'
+    assert not talk.of(Speak, talk.wait(0.38))
+    assert talk.of(Speak, talk.wait(0.04))[0].text == 'Yes?'
 
 
 def test_one_breath_needs_no_acknowledgement(talk):

@@ -108,6 +108,8 @@ def test_chunks_are_eighty_ms_without_gap(detector):
     ('What time is it?', -0.1, 0.1, 1.0, 1.0, True),
     ('Yes.', -0.4, 0.3, 0.5, 0.2, True),
     ('What time is it?', -0.2, 0.9, 1.0, 1.0, True),
+    ('He jarvus how long is a marathon?', -0.44, 0.64, 0.8, 1.5, True),
+    ('Thanks for watching.', -0.44, 0.64, 0.8, 0.5, False),
     ('you', -1.4, 0.9, 0.3, 0.3, False),
     ('Thank you.', -0.6, 0.8, 0.6, 0.3, False),
     ('.', -0.1, 0.1, 0.1, 1.0, False),

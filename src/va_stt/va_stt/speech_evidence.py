@@ -9,6 +9,9 @@ from va_stt.whisper_cuda import Transcription
 
 CERTAIN_LOGPROB = -0.35
 """Above this Whisper is sure of its words, whatever its no-speech token says."""
+LONG_CERTAIN_LOGPROB = -0.6
+"""The same where the voice detector heard voice for ``LONG_S``: it would be wrong, too."""
+LONG_S = 1.0
 LOWEST_LOGPROB = -1.0
 NO_SPEECH = 0.6
 REPEATED = 2.4
@@ -28,7 +31,8 @@ def invented(heard: Transcription, voiced_s: float) -> str | None:
         return 'no words'
     if heard.avg_logprob < LOWEST_LOGPROB:
         return f'log-probability {heard.avg_logprob:.2f}'
-    if heard.no_speech_prob > NO_SPEECH and heard.avg_logprob < CERTAIN_LOGPROB:
+    certain = LONG_CERTAIN_LOGPROB if voiced_s >= LONG_S else CERTAIN_LOGPROB
+    if heard.no_speech_prob > NO_SPEECH and heard.avg_logprob < certain:
         return f'no-speech probability {heard.no_speech_prob:.2f}'
     if heard.compression_ratio > REPEATED:
         return f'compression ratio {heard.compression_ratio:.1f}'
