@@ -166,7 +166,8 @@ class Chain:
             models.smart_turn.probability if smart else None, self.judged.submit)
         canceller = models.canceller() if cancel else engines.make_echo_canceller(False, '', False)
         self.pipeline = CapturePipeline(
-            self.far_end, canceller, models.vad, buffer, self._on_chunk, self._on_frame)
+            self.far_end, canceller, models.vad, buffer, self._on_chunk, self._on_frame,
+            engines.load_linear(setting) if cancel else None)
 
     def _on_chunk(self, chunk: Block) -> None:
         self.clean.append(chunk)

@@ -116,6 +116,16 @@ class TimedBuffer:
             self._count = keep + len(tail)
             self._end_s = start_s + len(samples) / self._rate
 
+    def overwrite(self, samples: Int16, start_s: float) -> None:
+        """Put other samples where some are held; what is not held is left out."""
+        with self._lock:
+            size = len(self._samples)
+            first = size - round((self._end_s - start_s) * self._rate)
+            low = max(size - self._count, first, 0)
+            high = min(size, first + len(samples))
+            if high > low:
+                self._samples[low:high] = samples[low - first:high - first]
+
     def read(self, from_s: float, to_s: float) -> Int16:
         """A copy of what is held of [from_s, to_s), int16 (n,); empty when nothing is."""
         with self._lock:

@@ -7,7 +7,7 @@ from statistics import median
 
 JUMP_S = 0.05
 PERSISTENT = 5
-PULL = 0.02
+PULL = 0.005
 SETTLING_PULL = 0.3
 STEADY_S = 0.02
 STEADY_BLOCKS = 10

@@ -14,6 +14,7 @@ from va_stt.blocks import Block, GapFiller, Int16, RATE, Reblock
 from va_stt.echo_canceller import EchoCanceller
 from va_stt.far_end import FarEnd
 from va_stt.level_meter import LevelMeter
+from va_stt.linear_canceller import LinearCanceller
 from va_stt.vad_finalize import VadFrame
 
 BLOCK = 320
@@ -26,6 +27,11 @@ ECHO_S = 0.5
 PLAYING_S = 0.1
 SETTLED_S = 4.0
 """Sound of the speaker that AEC3 needs to know the room; measured in four simulated rooms."""
+BOTH_SPEAK_DB = 12.0
+"""While echo is heard and AEC3 takes less than this, a person speaks over it."""
+BOTH_SPEAK_S = 0.4
+ONSET_BLOCKS = 20
+"""What came before that is noticed and belongs to it: 0.4 s."""
 LEVEL_PULL = 0.15
 ERLE_PULL = 0.02
 
@@ -54,11 +60,17 @@ class CapturePipeline:
         buffer: gets the clean sound, for transcription.
         on_chunk: gets it in chunks of 80 ms.
         on_frame: gets each voice frame.
+        linear: cleans what is transcribed while a person speaks over the speaker; None: AEC3's
+            sound is transcribed then, too.
     """
 
     def __init__(self, far_end: FarEnd, canceller: EchoCanceller, detector: VoiceDetector,
                  buffer: TimedBuffer, on_chunk: Callable[[Block], None],
-                 on_frame: Callable[[VadFrame], None]) -> None:
+                 on_frame: Callable[[VadFrame], None],
+                 linear: LinearCanceller | None = None) -> None:
+        self._linear = linear
+        self._both_s = 0.0
+        self._subtracted: deque[Block] = deque(maxlen=ONSET_BLOCKS)
         self._far_end = far_end
         self._canceller = canceller
         self._detector = detector
@@ -71,6 +83,7 @@ class CapturePipeline:
         self._blocks = Reblock(BLOCK)
         self._chunks = Reblock(CHUNK)
         self._frames = Reblock(FRAME)
+        self._spoken = Reblock(CHUNK)
         self._near_power = self._clean_power = 1.0
         self._echo_heard_s = 0.0
         self.erle_db = 0.0
@@ -92,10 +105,13 @@ class CapturePipeline:
     def restart(self) -> None:
         """The microphone was opened again: what came before is not continued."""
         self._waiting.clear()
-        for part in (self._blocks, self._chunks, self._frames):
+        for part in (self._blocks, self._chunks, self._frames, self._spoken):
             part.clear()
         self.gaps.reset()
         self._canceller.reset()
+        if self._linear is not None:
+            self._linear.reset()
+        self._both_s = 0.0
         self._echo_heard_s = 0.0
         self._detector.reset()
 
@@ -103,11 +119,33 @@ class CapturePipeline:
         far = self._far_end.read(block.start_s, len(block.samples))
         clean = Block(self._canceller.process(block.samples, far), block.start_s)
         self._measure(block, clean)
-        for chunk in self._chunks.feed(clean):
+        for chunk in self._spoken.feed(self._for_words(block, clean, far)):
             self._buffer.append(chunk.samples, chunk.start_s)
+        for chunk in self._chunks.feed(clean):
             self._on_chunk(chunk)
         for frame in self._frames.feed(clean):
             self._on_frame(self._judge(frame))
+
+    def _for_words(self, near: Block, clean: Block, far: Int16) -> Block:
+        """What is transcribed of a block."""
+        if self._linear is None:
+            return clean
+        if not self._far_end.loud_since(near.end_s, ECHO_S):
+            self._linear.rest()
+            return clean
+        subtracted = Block(self._linear.process(near.samples, far), near.start_s)
+        both_spoke = near.start_s - self._both_s < BOTH_SPEAK_S
+        if self._suppression_db() < BOTH_SPEAK_DB:
+            self._both_s = near.end_s
+            if not both_spoke:
+                self._take_back()
+        self._subtracted.append(subtracted)
+        return subtracted if near.end_s - self._both_s < BOTH_SPEAK_S else clean
+
+    def _take_back(self) -> None:
+        """A person has begun to speak over the speaker: the first syllable counts, too."""
+        for block in self._subtracted:
+            self._buffer.overwrite(block.samples, block.start_s)
 
     def _judge(self, frame: Block) -> VadFrame:
         echo = self._far_end.loud_since(frame.end_s, ECHO_S)

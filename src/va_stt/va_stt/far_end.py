@@ -19,7 +19,7 @@ reference, never one that comes before it."""
 KEEP_S = 3.0
 JITTER_S = 0.03
 """A chunk that begins within this of the end of the last one continues it without a seam."""
-PULL = 0.02
+PULL = 0.005
 """How much each chunk's stamp moves its stretch; the first ones of a stretch move it more."""
 SLIP_SAMPLES = 32
 """A read position that is off by more than this (2 ms) jumps; below it glides."""

@@ -97,7 +97,7 @@ class SttNode(AssistantNode):
                                     self._judge, judge_worker.submit)
         self._pipeline = CapturePipeline(
             self._far_end, canceller, detector, buffer, self._results.publish_chunk,
-            self._listening.on_frame)
+            self._listening.on_frame, engines.load_linear(self.setting))
         self._audio = AudioThread(
             self._source, self._pipeline, on_advance=self._on_advance, on_lost=self._on_lost,
             on_back=self._on_back, retry=DeviceRetry(hint=fingerprint))

@@ -59,8 +59,8 @@ class VoicedFrames:
         threshold = self.threshold
         if frame.echo and not speaking:
             threshold = max(threshold, ECHO_THRESHOLD)
-            if frame.suppression_db > ECHO_SUPPRESSION_DB:
-                threshold = NEVER
+        if frame.echo and frame.suppression_db > ECHO_SUPPRESSION_DB:
+            threshold = NEVER
         if self._voiced:
             threshold -= HYSTERESIS
         self._voiced = frame.probability >= threshold

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The linear canceller: takes echo out, leaves a person's voice; where its sound is used."""
+
+import numpy as np
+import pytest
+from stt_bench import RATE
+
+from va_common.audio_io import level_dbfs, TimedBuffer
+from va_stt.linear_canceller import BLOCK, LinearCanceller
+
+SECONDS = 8
+
+
+def scene(near_from_s=None):
+    random = np.random.default_rng(3)
+    count = SECONDS * RATE // BLOCK * BLOCK
+    far = random.standard_normal(count) * 3000
+    room = np.zeros(3000)
+    room[1200:] = np.exp(-np.arange(1800) / 250) * random.standard_normal(1800) * 0.05
+    room[1200] = 0.4
+    size = 1 << 18
+    echo = np.fft.irfft(np.fft.rfft(far, size) * np.fft.rfft(room, size))[:count]
+    near = np.zeros(count)
+    if near_from_s is not None:
+        first = round(near_from_s * RATE)
+        near[first:] = 1500 * np.sin(np.arange(count - first) * 0.2)
+    return far.astype(np.int16), (echo + near).astype(np.int16), near
+
+
+def cancel(canceller, mic, far):
+    return np.concatenate([canceller.process(mic[i:i + BLOCK], far[i:i + BLOCK])
+                           for i in range(0, mic.size, BLOCK)])
+
+
+def test_echo_is_subtracted():
+    far, mic, _ = scene()
+    clean = cancel(LinearCanceller(), mic, far)
+    last = slice(-2 * RATE, None)
+    assert level_dbfs(mic[last]) - level_dbfs(clean[last]) > 15
+
+
+def test_a_voice_over_it_stays_as_it_is():
+    far, mic, near = scene(near_from_s=5.0)
+    clean = cancel(LinearCanceller(), mic, far)
+    last = slice(-2 * RATE, None)
+    assert np.corrcoef(clean[last], near[last])[0, 1] > 0.97
+
+
+def test_without_a_reference_nothing_changes():
+    mic = np.arange(BLOCK, dtype=np.int16)
+    assert np.array_equal(LinearCanceller().process(mic, np.zeros(BLOCK, np.int16)), mic)
+
+
+def test_a_wrong_length_is_refused():
+    with pytest.raises(ValueError, match='320'):
+        LinearCanceller().process(np.zeros(160, np.int16), np.zeros(160, np.int16))
+
+
+def test_the_buffer_is_overwritten_where_it_holds_something():
+    buffer = TimedBuffer(1.0)
+    buffer.append(np.zeros(8000, np.int16), 100.0)
+    buffer.overwrite(np.full(1600, 7, np.int16), 100.45)
+    buffer.overwrite(np.full(1600, 5, np.int16), 99.95)
+    held = buffer.read(100.0, 100.5)
+    assert (held[:800] == 5).all() and (held[800:7200] == 0).all() and (held[7200:] == 7).all()
