@@ -222,6 +222,14 @@ def test_a_syllable_without_words_belongs_to_what_follows_soon():
     assert s.events[-1].text == 'Play some music.'
 
 
+def test_what_was_understood_stays_when_a_noise_follows():
+    s = Script('Turn on the light.').silence(1).voice(1).silence(0.4)
+    s.text = ''
+    s.voice(0.3).silence(2.2)
+    assert s.events[-1].text == 'Turn on the light.'
+    assert s.events[-1].outcome is Outcome.SPEECH
+
+
 def test_noise_before_a_short_silence_limit_does_not_hang():
     s = Script('', no_speech_timeout_s=2.0, endpointing=Endpointing(0.2))
     s.silence(0.5).voice(0.2).silence(3.0)

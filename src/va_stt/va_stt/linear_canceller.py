@@ -14,6 +14,8 @@ observation noise, so it hardly adapts while both speak.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -44,7 +46,7 @@ class LinearCanceller:
         self._room = np.zeros((PARTITIONS, bins), np.complex64)
         expected = FIRST_COVARIANCE * np.exp(-np.arange(PARTITIONS) / FIRST_DECAY)
         self._covariance = np.repeat(expected[:, None], bins, axis=1).astype(np.float32)
-        self._noise = np.full(bins, 1e4, np.float32)
+        self._noise: NDArray[np.floating[Any]] = np.full(bins, 1e4, np.float32)
         self._last_far = np.zeros(BLOCK, np.float32)
 
     def rest(self) -> None:

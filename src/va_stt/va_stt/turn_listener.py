@@ -81,6 +81,7 @@ class TurnListener:
         self._first_speech = True
         self._announced = False
         self._text: Transcription | None = None
+        self._believed: Transcription | None = None
         self._pause = Pause(0.0)
         self._sounds_whole = self._nothing_heard = False
         self._now_s = request.listen_from_s
@@ -122,10 +123,11 @@ class TurnListener:
         text = ''
         if invented(heard, self._voiced_s) is None:
             text = cut_wake_phrase(heard.text, self._request.wake_phrase)
-        if not text:
+        if not text and self._believed is None:
             self._nothing_heard = True
             return self._nothing_said() if self._nothing_is_certain() else []
-        self._text = replace(heard, text=text)
+        # What was understood before a pause stays when nothing is made of what came after it.
+        self._text = self._believed = replace(heard, text=text) if text else self._believed
         if self._state is _State.ENDED:
             return [self._final_speech()]
         partial = [self._event(Kind.PARTIAL)] if self._request.partials else []
@@ -155,7 +157,7 @@ class TurnListener:
         self._voiced_s = 0.0
         self._endpoint_s = 0.0
         self._endpoint_reason = ''
-        self._text = None
+        self._text = self._believed = None
 
     def _wait(self, frame: VadFrame, voiced: bool) -> list[Action]:
         if self._onset.feed(frame, voiced):
