@@ -29,7 +29,7 @@ SETTLED_S = 4.0
 """Sound of the speaker that AEC3 needs to know the room; measured in four simulated rooms."""
 BOTH_SPEAK_DB = 12.0
 """While echo is heard and AEC3 takes less than this, a person speaks over it."""
-BOTH_SPEAK_S = 0.4
+BOTH_SPEAK_S = 0.3
 ONSET_BLOCKS = 20
 """What came before that is noticed and belongs to it: 0.4 s."""
 LEVEL_PULL = 0.15
