@@ -46,10 +46,11 @@ def window_erle_db(heard: NDArray[np.int16], clean: NDArray[np.int16]) -> NDArra
 def measure(models: Engines, sounds: Sounds, quick: bool) -> dict[str, Any]:
     """ERLE of every room at every delay, drift 200 ppm, jitter 3 ms."""
     far = replies(sounds, 2 if quick else 5)
+    delays_s = DELAYS_S[1:3] if quick else DELAYS_S
     rooms: dict[str, dict[str, float]] = {}
     for name, response in sounds.rooms().items():
         values, first = [], []
-        for number, delay_s in enumerate(DELAYS_S[1:3] if quick else DELAYS_S):
+        for number, delay_s in enumerate(delays_s):
             chain = Chain(models, transcribe=_no_text)
             heard = play(chain, far, Echo(response, delay_s), seed=number)
             erle_db = window_erle_db(heard, chain.clean_sound())
@@ -57,7 +58,7 @@ def measure(models: Engines, sounds: Sounds, quick: bool) -> dict[str, Any]:
             first.append(erle_db[:round(START_S * RATE / WINDOW)])
         rooms[name] = {'median': _median(values), 'first_3_s': _median(first),
                        **{f'{d * 1000:.0f} ms': _median([v])
-                          for d, v in zip(DELAYS_S, values, strict=False)}}
+                          for d, v in zip(delays_s, values, strict=True)}}
     return {'erle_db': {name: value['median'] for name, value in rooms.items()},
             'erle_db_worst_room': min(value['median'] for value in rooms.values()),
             'erle_detail': rooms}
