@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 import threading
+import traceback
 from typing import Any
 
 import rclpy
-from rclpy.action import ActionClient
 from rclpy.context import Context
-from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
+from rclpy.executors import MultiThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from va_common import local_only
+from va_common.action_client import SafeActionClient
+from va_common.spinning import Spinner
+
+MAX_FAILURES = 10
 
 
 class Robot:
@@ -23,6 +27,7 @@ class Robot:
         self._name = name
         self._context = Context()
         self._clients: dict[str, Any] = {}
+        self._failures = 0
 
     def __enter__(self) -> Robot:
         local_only.apply()
@@ -30,14 +35,13 @@ class Robot:
         self.node = Node(self._name, context=self._context)
         self._executor = MultiThreadedExecutor(2, context=self._context)
         self._executor.add_node(self.node)
-        self._thread = threading.Thread(target=self._spin, name='robot', daemon=True)
-        self._thread.start()
+        self._spinner = Spinner(self._executor, self._on_failure)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._executor.shutdown(2.0)
+        self._failures = MAX_FAILURES
+        self._spinner.stop(2.0)
         self._context.try_shutdown()
-        self._thread.join(5.0)
 
     def call(self, kind: Any, name: str, request: Any = None, timeout_s: float = 10.0) -> Any:
         """Call a service."""
@@ -57,7 +61,7 @@ class Robot:
              feedback: Callable[[Any], None] = lambda _: None) -> Any:
         """Send a goal; returns its handle when it has been accepted."""
         if name not in self._clients:
-            self._clients[name] = ActionClient(self.node, kind, name)
+            self._clients[name] = SafeActionClient(self.node, kind, name)
         client = self._clients[name]
         assert client.wait_for_server(10.0), f'no action {name}'
         handle = _result(client.send_goal_async(goal, lambda m: feedback(m.feedback)), 10.0, name)
@@ -79,11 +83,12 @@ class Robot:
         result = self.call(SetParameters, f'{node}/set_parameters', request).results[0]
         return result.successful, result.reason
 
-    def _spin(self) -> None:
-        try:
-            self._executor.spin()
-        except ExternalShutdownException:
-            return  # the ordinary end
+    def _on_failure(self, error: BaseException) -> None:
+        """rclpy may raise while a server dies that is being talked to; the robot goes on."""
+        traceback.print_exception(error)
+        self._failures += 1
+        if self._failures < MAX_FAILURES:
+            self._spinner = Spinner(self._executor, self._on_failure)
 
 
 def _result(future: Any, timeout_s: float, what: str) -> Any:
