@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+from concurrent.futures import ThreadPoolExecutor
 import socket
 
 import grpc
@@ -112,6 +113,28 @@ def test_watchers_are_bounded_and_hold_nobody_up(port):
                 watch.cancel()
     finally:
         server.stop()
+
+
+def test_a_watcher_that_leaves_while_it_is_told_holds_nobody_up(port):
+    server = HealthServer(port)
+    server.start()
+
+    def tell_leavers():
+        with grpc.insecure_channel(f'127.0.0.1:{port}') as channel:
+            stub = health_pb2_grpc.HealthStub(channel)
+            for turn in range(50):
+                watches = [stub.Watch(health_pb2.HealthCheckRequest(), timeout=60)
+                           for _ in range(8)]
+                assert all(next(watch) for watch in watches)
+                for watch in watches:
+                    watch.cancel()
+                server.set(turn % 2 == 0)
+
+    with ThreadPoolExecutor(1) as pool:
+        try:
+            pool.submit(tell_leavers).result(60.0)
+        finally:
+            server.stop()
 
 
 def _can_watch(stub):

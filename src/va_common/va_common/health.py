@@ -80,7 +80,7 @@ class HealthServer:
         self._health = Health(HealthState.NOT_SERVING, 'starting')
         self._since_s = self._told_s = clock()
         self._servicer = _Servicer(self.now)
-        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix='health')
+        self._pool = ThreadPoolExecutor(_THREADS + MAX_WATCHERS, thread_name_prefix='health')
         self._server = grpc.server(self._pool, options=[('grpc.so_reuseport', 0)])
         health_pb2_grpc.add_HealthServicer_to_server(self._servicer, self._server)
         self._ending = threading.Event()
@@ -155,7 +155,9 @@ class _Servicer(grpc_health.HealthServicer):  # type: ignore[misc]
     """The reference servicer; its answers say why, and its watchers are bounded."""
 
     def __init__(self, health: Callable[[], Health]) -> None:
-        super().__init__()
+        # Its other way, without a thread for each watcher, deadlocks when a watcher leaves while it
+        # is being told: it waits, under its lock, for the thread that waits for the lock.
+        super().__init__(experimental_non_blocking=False)
         self._health = health
         self._shown = HealthState.NOT_SERVING
         self._watchers = 0
@@ -186,9 +188,6 @@ class _Servicer(grpc_health.HealthServicer):  # type: ignore[misc]
                           f'{MAX_WATCHERS} watchers: expected no more; use Check')
         context.add_callback(self._leave)
         return super().Watch(request, context, send_response_callback)
-
-    Watch.experimental_non_blocking = True  # type: ignore[attr-defined]
-    Watch.experimental_thread_pool = None  # type: ignore[attr-defined]
 
     def _leave(self) -> None:
         with self._lock:
