@@ -155,8 +155,8 @@ class _Servicer(grpc_health.HealthServicer):  # type: ignore[misc]
     """The reference servicer; its answers say why, and its watchers are bounded."""
 
     def __init__(self, health: Callable[[], Health]) -> None:
-        # Its other way, without a thread for each watcher, deadlocks when a watcher leaves while it
-        # is being told: it waits, under its lock, for the thread that waits for the lock.
+        # Its other way, without a thread for each watcher, deadlocks when a watcher leaves while
+        # it is being told: it waits, under its lock, for the thread that waits for the lock.
         super().__init__(experimental_non_blocking=False)
         self._health = health
         self._shown = HealthState.NOT_SERVING
