@@ -17,6 +17,7 @@ from va_common.logging_client import LoggingClient
 from va_common.testing import ros_context, spin
 
 WRITER = """
+import os
 import sys
 from pathlib import Path
 from va_logger.dialog_log_manager import DialogLogManager
@@ -28,7 +29,7 @@ while True:
     # Long ones too: a kill can tear a write of many pages.
     text = 'x' * (200_000 if number % 7 == 0 else 200)
     sequence = dialogs.write('d1', check_record(f'r{number}', 1, 'USER', text, '', 1.0))
-    print(number, sequence, flush=True)
+    os.write(1, b'%d %d\\n' % (number, sequence))  # whole, or not at all
     number += 1
 """
 
