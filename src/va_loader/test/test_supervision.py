@@ -497,7 +497,7 @@ async def managed_start(lifecycle, last_error='', timeout_s=8.0):
 
 
 @pytest.mark.parametrize(('step', 'text'), [
-    ('available', 'tts: process: not done after 30 s'),
+    ('available', 'tts: process: not done after 10 s'),
     ('configure', 'tts: configure: not done after 8 s'),
     ('activate', 'tts: activate: not done after 8 s'),
 ])

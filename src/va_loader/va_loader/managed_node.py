@@ -12,8 +12,13 @@ from va_loader.failures import NodeFailure
 from va_loader.health_watcher import HealthWatcher, Tell
 from va_loader.procfs import is_starved, Sample, STOPPED
 
-PROCESS_TIMEOUT_S = 30.0
-"""From the start of the process until its lifecycle services answer: imports on a busy machine."""
+PROCESS_TIMEOUT_S = 10.0
+"""From the start of the process until its lifecycle services answer: 1 s on an idle machine.
+
+Once in a hundred kills DDS never connects the next process: only a further one is heard.
+"""
+LAST_LOOK_S, WORKING_S = 1.0, 0.2
+"""A process that works for so little of the last moment before a deadline waits for no core."""
 STARVED_FACTOR = 3.0
 """By how much a deadline moves, once, for a node that other programs keep from the cores."""
 QUIESCE_TIMEOUT_S = 0.8
@@ -238,8 +243,14 @@ class ManagedNode:
         """Wait for one of both; returns the seconds that were given in the end."""
         process = self._require_process()
         before = process.look()
-        await asyncio.wait((task, end), timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
-        if task.done() or end.done() or not is_starved(before, process.look()):
+        look_s = min(LAST_LOOK_S, timeout_s / 2)
+        await asyncio.wait((task, end), timeout=timeout_s - look_s,
+                           return_when=asyncio.FIRST_COMPLETED)
+        late = process.look()
+        await asyncio.wait((task, end), timeout=look_s, return_when=asyncio.FIRST_COMPLETED)
+        after = process.look()
+        works = after.worked_s - late.worked_s >= WORKING_S * look_s
+        if task.done() or end.done() or not (works and is_starved(before, after)):
             return timeout_s
         limit_s = STARVED_FACTOR * timeout_s
         self._log('warning', f'{self.name}: {self._step} is not done after {timeout_s:g} s, other '
