@@ -24,8 +24,8 @@ _SENDER_ID = re.compile(r'[ -~]{0,128}')
 
 Response = TypeVar('Response')
 
-APPLICATION_LOG, DIALOGS = 'application log', 'dialogs'
-"""Places of :class:`~va_logger.disk_health.DiskHealth`."""
+APPLICATION_LOG = 'application log'
+"""A place of :class:`~va_logger.disk_health.DiskHealth`, beside each dialog's own."""
 
 
 class RpcSink:
@@ -75,14 +75,14 @@ class RpcSink:
         return response
 
     def _new_dialog(self, request: Any, response: Any) -> None:
-        with self._health.writing(DIALOGS):
+        with self._health.writing(f'dialog {request.dialog_id}'):
             response.dialog_id = self._dialogs.new_dialog(request.dialog_id)
 
     def _write_dialog(self, request: Any, response: Any) -> None:
         record = check_record(
             request.record_id, request.turn, request.role, request.text, request.data_json,
             self._time_of(request.stamp))
-        with self._health.writing(DIALOGS):
+        with self._health.writing(f'dialog {request.dialog_id}'):
             response.sequence = self._dialogs.write(request.dialog_id, record)
         self.records_written += 1
 
