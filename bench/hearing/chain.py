@@ -23,6 +23,7 @@ from va_common.ids import TurnKey
 from va_common.model_catalogue import model_path
 from va_common.profile import Profile, resolve
 from va_common.settings import SETTINGS
+from va_common.testing import at_once
 from va_kwd.detector import Detection, Detector
 from va_kwd.wake_engine import WakeEngine
 from va_kwd.wake_words import parse_wake_words, WakeWord
@@ -89,16 +90,6 @@ class Engines:
         words = parse_wake_words([name], model_path('openwakeword'))
         return words, WakeEngine(words, model_path('openwakeword', 'melspectrogram.onnx'),
                                  model_path('openwakeword', 'embedding_model.onnx'))
-
-
-def at_once(function: Callable[..., Any], *arguments: Any) -> Future[Any]:
-    """A worker that runs the job before it returns."""
-    future: Future[Any] = Future()
-    try:
-        future.set_result(function(*arguments))
-    except Exception as error:
-        future.set_exception(error)
-    return future
 
 
 @dataclass

@@ -14,7 +14,7 @@ from faults.records import log_since
 from faults.situations import call, end_dialog, reach
 from faults.world import World
 from va_common import qos
-from va_common.health import PORTS
+from va_common.ports import PORTS
 from va_common.ros_time import to_msg
 from va_interfaces.msg import AudioChunk, PlaybackEvent, ReplyChunk, Transcript, Wake
 

@@ -8,7 +8,7 @@ import socket
 
 from virtual_room.product import write_config
 
-from va_common.health import PORTS
+from va_common.ports import PORTS
 
 FIRST_DOMAIN, FIRST_OFFSET, STEP = 62, 3000, 200
 HERE = Path(__file__).resolve().parent

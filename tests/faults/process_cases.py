@@ -16,7 +16,8 @@ from faults.reasons import look_for_reasons, when_noticed
 from faults.situations import call, end_dialog, reach, Situation
 from faults.watch import CHECK_S
 from faults.world import QUESTION, World
-from va_common.health import check, HealthState, PORTS
+from va_common.health import check, HealthState
+from va_common.ports import PORTS
 
 BREAK_S, RECOVER_S = 30.0, 90.0
 CALLED = {'forker': 'fork server'}

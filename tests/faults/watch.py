@@ -10,7 +10,8 @@ from virtual_room.observer import Observer, Seen
 
 from faults.places import is_free
 from va_common import qos
-from va_common.health import check, HealthState, PORTS
+from va_common.health import check, HealthState
+from va_common.ports import PORTS
 from va_interfaces.msg import AudioChunk
 
 AWAY = ('', 'booting', 'recovering', 'stopping', 'fatal')

@@ -25,7 +25,7 @@ from faults.fake_ollama import FakeOllamaServer
 from faults.places import make_config
 from faults.records import RecordKeeper
 from faults.watch import Watch
-from va_common.health import PORTS
+from va_common.ports import PORTS
 from va_interfaces.srv import GetPids
 
 QUESTION = 'Tell me a story about a robot.'

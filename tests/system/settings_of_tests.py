@@ -7,7 +7,7 @@ import socket
 from virtual_room.product import write_config
 from virtual_room.script import NEAR_MISS, WAKE
 
-from va_common.health import PORTS
+from va_common.ports import PORTS
 
 
 def _free_place() -> int:

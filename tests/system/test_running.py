@@ -8,7 +8,8 @@ import pytest
 from settings_of_tests import make_config, PORT_OFFSET
 from virtual_room.product import Product
 
-from va_common.health import check, HealthState, PORTS
+from va_common.health import check, HealthState
+from va_common.ports import PORTS
 from va_interfaces.srv import GetPids
 
 NODES = {'logger', 'loader', 'kwd', 'stt', 'llm', 'tts'}

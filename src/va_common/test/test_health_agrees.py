@@ -13,8 +13,9 @@ from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from va_common.health import check, HealthState, PORTS
+from va_common.health import check, HealthState
 from va_common.lifecycle import AssistantNode
+from va_common.ports import PORTS
 from va_common.testing import ros_context, spin, wait_for
 
 OFFSET = 6300

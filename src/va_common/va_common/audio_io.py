@@ -4,12 +4,10 @@
 from __future__ import annotations
 
 import threading
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-
-from va_common.errors import AssistantError, ErrorCode
 
 SAMPLE_RATE = 16_000
 """Hz of all sound between nodes."""
@@ -135,29 +133,3 @@ class TimedBuffer:
             low = max(size - self._count, first)
             high = min(size, last)
             return self._samples[low:high].copy() if high > low else np.zeros(0, np.int16)
-
-
-def find_device(name: str, kind: Literal['input', 'output']) -> int:
-    """PortAudio's index of a device.
-
-    Args:
-        name: part of its name, upper or lower case; empty: the default device.
-
-    Raises:
-        AssistantError: DEVICE_FAILED, naming the devices that are there.
-    """
-    import sounddevice
-
-    channels = f'max_{kind}_channels'
-    devices = [d for d in sounddevice.query_devices() if d[channels] > 0]
-    if not name:
-        default = sounddevice.default.device[0 if kind == 'input' else 1]
-        if default >= 0 and devices:
-            return int(default)
-        raise AssistantError(ErrorCode.DEVICE_FAILED, f'no {kind} device on this machine')
-    for device in devices:
-        if name.lower() in device['name'].lower():
-            return int(device['index'])
-    there = ', '.join(repr(d['name']) for d in devices) or 'none'
-    message = f'{kind} device {name!r}: not found, expected one of {there}'
-    raise AssistantError(ErrorCode.DEVICE_FAILED, message)

@@ -27,7 +27,6 @@ from grpc_health.v1 import health as grpc_health
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from va_common.errors import AssistantError, ErrorCode
-from va_common.ports import PORTS as PORTS
 
 # A Watch holds no thread: the answers of the health service are sent by whoever sets them.
 _THREADS = 4

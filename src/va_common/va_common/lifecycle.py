@@ -17,11 +17,12 @@ from rclpy.parameter import Parameter
 
 from va_common import qos
 from va_common.errors import AssistantError, error_of, ErrorCode
-from va_common.health import HealthServer, PORTS, STALE_S
+from va_common.health import HealthServer, STALE_S
 from va_common.logging_client import LoggingClient
 from va_common.node_log import NodeLog
 from va_common.node_main import run_node
 from va_common.node_settings import declare_settings, NodeSettings
+from va_common.ports import PORTS
 from va_common.profile import Profile, resolve
 from va_common.progress import Progress
 from va_common.settings import SettingValue

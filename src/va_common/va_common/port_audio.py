@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import threading
-from typing import Any
+from typing import Any, Literal
 import weakref
 
 from va_common.errors import AssistantError, ErrorCode
@@ -41,6 +41,32 @@ def refresh_devices() -> None:
         if not any(_in_use(stream) for stream in _streams):
             sounddevice._terminate()
             sounddevice._initialize()
+
+
+def find_device(name: str, kind: Literal['input', 'output']) -> int:
+    """PortAudio's index of a device.
+
+    Args:
+        name: part of its name, upper or lower case; empty: the default device.
+
+    Raises:
+        AssistantError: DEVICE_FAILED, naming the devices that are there; UNAVAILABLE without
+            PortAudio.
+    """
+    sounddevice = load_sounddevice()
+    channels = f'max_{kind}_channels'
+    devices = [d for d in sounddevice.query_devices() if d[channels] > 0]
+    if not name:
+        default = sounddevice.default.device[0 if kind == 'input' else 1]
+        if default >= 0 and devices:
+            return int(default)
+        raise AssistantError(ErrorCode.DEVICE_FAILED, f'no {kind} device on this machine')
+    for device in devices:
+        if name.lower() in device['name'].lower():
+            return int(device['index'])
+    there = ', '.join(repr(d['name']) for d in devices) or 'none'
+    message = f'{kind} device {name!r}: not found, expected one of {there}'
+    raise AssistantError(ErrorCode.DEVICE_FAILED, message)
 
 
 def keep(stream: Any) -> None:

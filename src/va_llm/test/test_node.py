@@ -391,3 +391,14 @@ def test_a_completion_while_inactive(robot, node):
     assert node.trigger_deactivate() == SUCCESS
     answer = result(send(robot, messages=ask()).get_result_async())
     assert answer.result.error_code == ErrorCode.NOT_ACTIVE
+
+
+@pytest.mark.parametrize(('name', 'waits'), [('ollama', True), ('llama_cpp', False)])
+def test_only_an_engine_of_another_process_is_waited_for(node, robot, name, waits):
+    """The loader restarts a node with a broken engine, and leaves one whose server is away."""
+    node.fake.name = name
+    node.fake.failure = AssistantError(ErrorCode.UNAVAILABLE, 'it is away')
+    assert not node.waits_for_device()
+    robot.say('Can you?')
+    wait_for(lambda: node.problem() == 'it is away', 10, 'the problem')
+    assert node.waits_for_device() is waits

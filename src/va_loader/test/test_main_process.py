@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from va_common import qos
-from va_common.health import PORTS
+from va_common.ports import PORTS
 from va_common.testing import ros_context, spin, wait_for
 from va_interfaces.msg import AssistantState
 from va_interfaces.srv import GetPids, StopAssistant, TriggerWake

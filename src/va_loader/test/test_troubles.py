@@ -22,7 +22,7 @@ def test_errors_of_all_logs_in_order(tmp_path):
         line(20, 'ERROR loader: kwd is lost: killed by SIGKILL') + line(19, 'INFO loader: back')
         + line(10, 'WARNING loader: turn 1 of d1 failed at llm: cut off')
         + line(9, 'WARNING stt: no sound from the microphone yet')
-        + line(5, 'WARNING loader: stt waits for what it needs: microphone is gone')
+        + line(5, 'ERROR loader: stt waits for what it needs: microphone is gone')
         + line(8, 'WARNING loader: tts: ALSA lib underrun occurred')
         + line(28, 'ERROR loader: kwd is lost: killed by SIGKILL'))
     (tmp_path / 'fatal.log').write_text(line(15, 'FATAL loader: killed by SIGSEGV') + '    tail\n')

@@ -19,7 +19,8 @@ from rclpy.executors import SingleThreadedExecutor
 from va_common import local_only, qos
 from va_common.action_client import SafeActionClient
 from va_common.errors import AssistantError, ErrorCode
-from va_common.health import ask, PORTS
+from va_common.health import ask
+from va_common.ports import PORTS
 from va_common.ros_time import to_msg
 from va_common.spinning import Spinner
 from va_interfaces.action import Complete, Speak

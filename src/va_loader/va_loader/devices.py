@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import sys
 from typing import Literal
 
-from va_common.audio_io import find_device
 from va_common.config_loader import Config
 from va_common.errors import AssistantError, error_of
+from va_common.port_audio import find_device
 from va_loader.children import print_line
 from va_loader.exit_codes import EXIT_CONFIGURATION
 from va_loader.options import parse

@@ -10,6 +10,8 @@ Each node is replayed into once per turn; a turn that loses it again is given up
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 from va_common.errors import ErrorCode
 from va_loader.dialog_commands import AskAgain, DropAttempt, PassOn
 from va_loader.dialog_core import ANSWERING, HEARING, Step
@@ -25,7 +27,7 @@ SETTLING_S = 5.0
 through calls, whose answers prove that it arrived."""
 
 
-class DialogReplay(DialogRecovery):
+class DialogReplay(DialogRecovery, ABC):
     """Decides what becomes of a turn in which a node is lost."""
 
     _back_s = dict.fromkeys(('llm', 'tts'), 0.0)
@@ -82,9 +84,9 @@ class DialogReplay(DialogRecovery):
         else:
             self._fail('stt', reason)
 
+    @abstractmethod
     def _take_partial(self, turn: Turn) -> bool:
         """Go on with what the user said up to a pause, if that is a sentence."""
-        raise NotImplementedError
 
     def _lose_llm(self, turn: Turn, reason: str) -> None:
         if 'llm' in turn.todo:

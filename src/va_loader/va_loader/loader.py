@@ -16,7 +16,8 @@ from typing import Any
 from va_common import local_only, process
 from va_common.config_loader import Config
 from va_common.errors import AssistantError, ErrorCode
-from va_common.health import ask, Health, HealthServer, PORTS
+from va_common.health import ask, Health, HealthServer
+from va_common.ports import PORTS
 from va_common.profile import Profile, resolve
 from va_loader.child_lines import ChildLines
 from va_loader.children import Children, print_line

@@ -15,7 +15,7 @@ WITHIN_S = 600.0
 """What is older is no news."""
 SHOWN = 5
 _TAIL_BYTES = 128 * 1024
-_GRAVE_WARNING = r'WARNING (?=loader: (?:turn \d+ of \S+ failed |\w+ waits for what it needs))'
+_GRAVE_WARNING = r'WARNING (?=loader: turn \d+ of \S+ failed )'
 _LINE = re.compile(
     rf'(\d{{4}}-\d\d-\d\dT\S+) (?:(?:ERROR|FATAL) |{_GRAVE_WARNING})(\S.*)')
 

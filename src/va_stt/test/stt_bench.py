@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import Future
 from typing import Any
 
 import numpy as np
@@ -12,6 +10,7 @@ from numpy.typing import NDArray
 
 from va_common.audio_io import float_to_int16, TimedBuffer
 from va_common.ids import TurnKey
+from va_common.testing import at_once
 from va_stt.blocks import Block, RATE
 from va_stt.capture_pipeline import CapturePipeline
 from va_stt.echo_canceller import NoEchoCanceller
@@ -23,16 +22,6 @@ from va_stt.vad_finalize import VadFrame
 
 T0 = 1_000_000.0
 BLOCK = 320
-
-
-def at_once(function: Callable[..., Any], *arguments: Any) -> Future[Any]:
-    """Submit that runs the job before it returns."""
-    future: Future[Any] = Future()
-    try:
-        future.set_result(function(*arguments))
-    except Exception as error:
-        future.set_exception(error)
-    return future
 
 
 def join(*parts: NDArray[np.floating[Any]] | float) -> NDArray[np.float32]:

@@ -13,10 +13,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from va_common.audio_io import find_device, StreamResampler, to_mono
+from va_common.audio_io import StreamResampler, to_mono
 from va_common.device_calls import DeviceCalls
 from va_common.errors import AssistantError, ErrorCode
-from va_common.port_audio import is_active, keep, load_sounddevice, refresh_devices
+from va_common.port_audio import (
+    find_device,
+    is_active,
+    keep,
+    load_sounddevice,
+    refresh_devices,
+)
 from va_common.sound_server import DefaultDevice
 from va_stt.blocks import Block, RATE
 from va_stt.capture_clock import CaptureClock

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 
-from va_stt.whisper_cuda import Transcription
+from va_stt.whisper_cuda import REPEATED, Transcription
 
 CERTAIN_LOGPROB = -0.35
 """Above this Whisper is sure of its words, whatever its no-speech token says."""
@@ -14,7 +14,6 @@ LONG_CERTAIN_LOGPROB = -0.6
 LONG_S = 1.0
 LOWEST_LOGPROB = -1.0
 NO_SPEECH = 0.6
-REPEATED = 2.4
 WORDS_PER_S = 9.0
 """Nobody speaks faster; two words are always allowed."""
 _LETTERS = re.compile(r'\w')

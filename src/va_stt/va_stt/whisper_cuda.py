@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import math
 from pathlib import Path
 from typing import Any
-import zlib
 
 import numpy as np
 
@@ -23,8 +22,9 @@ from va_stt.whisper_window import WindowDecoder
 DOUBTFUL_LOGPROB = -0.7
 """Below this the long window is asked too."""
 REPEATED = 2.4
+"""Compression ratio of a text that repeats itself, as openai/whisper has it."""
 
-_WARM_UP_TOKENS = 4
+WARM_UP_SAMPLES = RATE // 10
 
 
 @dataclass(frozen=True)
@@ -80,28 +80,18 @@ class WhisperEngine:
             message = f'whisper {model_dir}: knows English only, expected language=en, ' \
                       f'not {language!r}'
             raise AssistantError(ErrorCode.INVALID_ARGUMENT, message)
-        self._device = device
         self._language = language
         self._beam_size = beam_size
         self._window = WindowDecoder(self._model, language, beam_size)
 
     def warm_up(self) -> None:
-        """One pass over a second of silence: proves the model; the first one allocates.
-
-        On the CPU without the padding to 30 s, which is most of the work and allocates nothing
-        that a later pass would miss (measured: 0.1 s of a core instead of 1.8 s).
+        """One pass over silence, in the short window: proves the model; the first one allocates.
 
         Raises:
             AssistantError: ENGINE_FAILED.
         """
-        if self._device == 'cuda':
-            self.transcribe(np.zeros(RATE, np.int16))
-            return
-        model = self._model
         try:
-            encoded = model.encode(model.feature_extractor(np.zeros(RATE, np.float32)))
-            start = model.hf_tokenizer.token_to_id('<|startoftranscript|>')
-            model.model.generate(encoded, [[start]], max_length=_WARM_UP_TOKENS)
+            self._window.decode(np.zeros(WARM_UP_SAMPLES, np.float32))
         except Exception as error:
             raise AssistantError(
                 ErrorCode.ENGINE_FAILED, f'whisper failed on silence: {error}') from error
@@ -121,10 +111,12 @@ class WhisperEngine:
 
     def _transcribe_short(self, samples: Int16) -> Transcription | None:
         """From a window as long as the utterance; None when that looks wrong."""
+        from faster_whisper.transcribe import get_compression_ratio
+
         heard = self._window.decode(int16_to_float(samples))
         if heard is None or heard.avg_logprob < DOUBTFUL_LOGPROB or not heard.text:
             return None
-        ratio = compression_ratio(heard.text)
+        ratio = get_compression_ratio(heard.text)
         if ratio > REPEATED:
             return None
         return Transcription(
@@ -138,12 +130,6 @@ class WhisperEngine:
             log_prob_threshold=None, no_speech_threshold=None,
             compression_ratio_threshold=None, vad_filter=False)
         return _joined(list(segments), info.language)
-
-
-def compression_ratio(text: str) -> float:
-    """Length of a text over that of its zlib compression (as in openai/whisper, ``utils.py``)."""
-    data = text.encode()
-    return len(data) / len(zlib.compress(data))
 
 
 def _joined(segments: list[Any], language: str) -> Transcription:

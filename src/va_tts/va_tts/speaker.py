@@ -9,10 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from va_common.audio_io import find_device
 from va_common.device_calls import DeviceCalls
 from va_common.errors import AssistantError, ErrorCode
-from va_common.port_audio import is_active, keep, refresh_devices
+from va_common.port_audio import (
+    find_device,
+    is_active,
+    keep,
+    load_sounddevice,
+    refresh_devices,
+)
 from va_common.sound_server import DefaultDevice
 from va_tts.audio_priority import raise_priority
 from va_tts.play_clock import PlayClock
@@ -92,8 +97,7 @@ class Speaker:
         self._default.opened(self.name)
 
     def _open_now(self) -> None:
-        import sounddevice
-
+        sounddevice = load_sounddevice()
         if self._stream is not None:  # of an attempt that came back too late
             self._stream.close(ignore_errors=True)
             self._stream = None
@@ -113,8 +117,7 @@ class Speaker:
         raise AssistantError(ErrorCode.DEVICE_FAILED, message)
 
     def _open(self, index: int, rate: int, channels: int) -> None:
-        import sounddevice
-
+        sounddevice = load_sounddevice()
         block = round(self._block_s * rate)
         self._stream = sounddevice.OutputStream(
             device=index, samplerate=rate, channels=channels, dtype='float32', blocksize=block,
@@ -129,8 +132,7 @@ class Speaker:
         Raises:
             AssistantError: DEVICE_FAILED.
         """
-        import sounddevice
-
+        sounddevice = load_sounddevice()
         if self._stream is None:
             raise AssistantError(ErrorCode.DEVICE_FAILED, 'the speaker is not open')
         self._playout = playout
