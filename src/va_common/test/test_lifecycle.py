@@ -24,6 +24,7 @@ class FakeNode(AssistantNode):
     def __init__(self, **kwargs):
         self.done = []
         self.broken = ''
+        self.code = ErrorCode.ENGINE_FAILED
         self.configuring = False
         self.wait_in_configure = None
         super().__init__('kwd', section='kwd', serve_health=False, **kwargs)
@@ -31,7 +32,7 @@ class FakeNode(AssistantNode):
     def _note(self, what):
         self.done.append(what)
         if what == self.broken:
-            raise AssistantError(ErrorCode.ENGINE_FAILED, f'{what} is broken')
+            raise AssistantError(self.code, f'{what} is broken')
 
     def do_configure(self):
         self.configuring = True
@@ -81,6 +82,15 @@ def test_a_failed_configure_is_cleaned_up_and_can_be_repeated(node):
     assert node.trigger_configure() == SUCCESS
     assert node.trigger_activate() == SUCCESS
     assert node.problem() is None
+
+
+@pytest.mark.parametrize(('code', 'waits'), [
+    (ErrorCode.DEVICE_FAILED, True), (ErrorCode.DISK, True), (ErrorCode.UNAVAILABLE, True),
+    (ErrorCode.ENGINE_FAILED, False), (ErrorCode.INTERNAL, False)])
+def test_only_for_what_is_away_another_process_would_be_of_no_use(node, code, waits):
+    node.broken, node.code = 'configure', code
+    assert node.trigger_configure() == FAILURE
+    assert node._waits(node.problem()) == waits
 
 
 def test_a_failed_activate_is_undone(node):

@@ -12,6 +12,7 @@ from collections.abc import Callable
 import ctypes
 from dataclasses import dataclass
 from functools import cache
+import os
 from pathlib import Path
 import time
 from typing import Any, Literal
@@ -22,6 +23,8 @@ _READY, _FAILED = 4, 5
 _NO_AUTOSPAWN = 1
 _DUMMY_SINK = 'auto_null'
 _SERVER_DEVICES = ('default', 'pulse', 'pipewire', 'sysdefault')
+_CHOSEN_BY_HAND = {'source': 'PULSE_SOURCE', 'sink': 'PULSE_SINK'}
+"""libpulse's own variables: with one set, a stream of the default device is somewhere else."""
 _ALSA_CARDS = Path('/proc/asound/pcm')
 
 
@@ -94,7 +97,8 @@ class DefaultDevice:
 
     def opened(self, name: str) -> None:
         """A stream was opened on the device that PortAudio calls ``name``."""
-        self._applies = name.partition(':')[0].strip().lower() in _SERVER_DEVICES
+        self._applies = name.partition(':')[0].strip().lower() in _SERVER_DEVICES \
+            and not os.environ.get(_CHOSEN_BY_HAND[self._kind])
         self._home = self._ask() if self._applies else None
         self._asked_s = self._clock()
         self._problem = None
@@ -112,11 +116,12 @@ class DefaultDevice:
         return self.problem()
 
     def _judge(self, now: Defaults | None) -> str | None:
-        if now is None or self._home is None or now == self._home:
+        if now is None or self._home is None:
             return None
         if self._kind == 'source':
-            moved = now.source != self._home.source and _is_own_monitor(now)
-            return 'the sound server has none left, only what the speaker plays' if moved else None
+            # Also when it was so from the beginning: an assistant that hears only itself is deaf.
+            deaf = _is_own_monitor(now)
+            return 'the sound server has none, only what the speaker plays' if deaf else None
         moved = now.sink != self._home.sink
         if moved and (now.sink == _DUMMY_SINK or _is_own_monitor(now)):
             return 'the sound server has none left'

@@ -104,6 +104,22 @@ def test_lost_server_is_a_clear_error_and_opening_again_fails_clearly(pulse):
     assert raised.value.code == ErrorCode.DEVICE_FAILED
 
 
+def test_what_the_speaker_plays_is_no_microphone(pulse, monkeypatch):
+    pulse.unplug()
+    microphone = Microphone('', 16000)
+    with pytest.raises(AssistantError, match='only what the speaker plays; plug it in') as raised:
+        microphone.open()
+    assert raised.value.code == ErrorCode.DEVICE_FAILED
+    monkeypatch.setenv('PULSE_SOURCE', 'speaker.monitor')  # somebody wants just that
+    chosen = Microphone('', 16000)
+    chosen.open()
+    chosen.close()
+    monkeypatch.delenv('PULSE_SOURCE')
+    pulse.plug()
+    microphone.open()
+    microphone.close()
+
+
 def test_format_that_is_refused_falls_back_to_the_devices_own(monkeypatch):
     import sounddevice
 

@@ -116,6 +116,10 @@ class Microphone:
             raise self._lost(gone)
         self._calls.run('open', self._open_now, OPEN_TIMEOUT_S)
         self._default.opened(self._label)
+        none_there = self._default.gone()
+        if none_there is not None:
+            self.close()
+            raise self._lost(none_there)
 
     def _open_now(self) -> None:
         if self._stream is not None:  # of an attempt that came back too late
