@@ -23,7 +23,7 @@ def play_all(world: World, cases: Sequence[Case], tell: Callable[[int, dict[str,
     pending = list(cases)
     number = 0
     while pending:
-        case = choose(pending, world.config, world.may_restart)
+        case = choose(pending, world.config, world.may_restart, world.is_rested)
         if case is None:
             world.watch.rest(_PATIENCE_S)  # the product's budget of restarts fills again
             continue
@@ -34,15 +34,19 @@ def play_all(world: World, cases: Sequence[Case], tell: Callable[[int, dict[str,
         yield entry
 
 
-def choose(pending: Sequence[Case], config: str, may: Callable[[tuple[str, ...]], bool]
-           ) -> Case | None:
-    """The next case: first those that the running assistant can take without spending its budget
-    of restarts, those that end it last; None when none may begin yet.
+def choose(pending: Sequence[Case], config: str, may: Callable[[tuple[str, ...]], bool],
+           rested: Callable[[tuple[str, ...]], bool]) -> Case | None:
+    """The next case; None when none may begin yet.
+
+    First those that the running assistant can take without spending its budget of restarts, those
+    that end it last. A process that has been well for long goes before one that was restarted
+    just now: the product lets the second wait longer, and the figure is of single faults.
     """
     fitting = [case for case in pending if case.config == config and may(case.restarts)]
     lasting = [case for case in fitting if not case.ends]
     if fitting:
-        return (lasting or fitting)[0]
+        return max(lasting or fitting,
+                   key=lambda case: (rested(case.restarts), bool(case.restarts)))
     if config in SHARED and any(case.config == config for case in pending):
         return None
     leaving = [case for case in pending if case.leaves]

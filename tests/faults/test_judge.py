@@ -107,6 +107,10 @@ def test_a_reason_names_the_thing_and_the_cause_on_one_line():
     assert not names('tts is lost\nkwd: killed by SIGKILL', 'tts', ('SIGKILL',))
 
 
+def rested(names: tuple[str, ...]) -> bool:
+    return 'tired' not in names
+
+
 def test_the_next_case_respects_the_budget_and_saves_starts():
     ending = make('ends', ends=True)
     costly = make('costly', restarts=('tts',))
@@ -114,12 +118,16 @@ def test_the_next_case_respects_the_budget_and_saves_starts():
     boot = make('boot', config='own', leaves=True)
     own = make('own', config='own')
     everything = [own, ending, costly, boot, cheap]
-    assert choose(everything, '', lambda names: True) is boot
-    assert choose(everything, 'plain', lambda names: True) is costly
-    assert choose(everything, 'plain', lambda names: not names) is cheap
-    assert choose([own, ending, costly], 'plain', lambda names: not names) is ending
-    assert choose([own, costly], 'plain', lambda names: not names) is None
-    assert choose([own, cheap], '', lambda names: True) is own
+    assert choose(everything, '', lambda names: True, rested) is boot
+    assert choose(everything, 'plain', lambda names: True, rested) is costly
+    assert choose(everything, 'plain', lambda names: not names, rested) is cheap
+    assert choose([own, ending, costly], 'plain', lambda names: not names, rested) is ending
+    assert choose([own, costly], 'plain', lambda names: not names, rested) is None
+    assert choose([own, cheap], '', lambda names: True, rested) is own
+    tired = make('tired', restarts=('tired',))
+    assert choose([tired, cheap], 'plain', lambda names: True, rested) is cheap
+    assert choose([tired, costly], 'plain', lambda names: True, rested) is costly
+    assert choose([tired, ending], 'plain', lambda names: True, rested) is tired
 
 
 def test_the_table():

@@ -31,6 +31,8 @@ from va_interfaces.srv import GetPids
 QUESTION = 'Tell me a story about a robot.'
 READY_S = 120.0
 STOP_S = 20.0
+RESTED_S = 75.0
+"""Back for a minute: its trouble is forgotten."""
 DELIVER_S, STATUS_S = 30.0, 90.0
 
 
@@ -223,6 +225,11 @@ class World:
     def note_restarts(self, names: tuple[str, ...]) -> None:
         for name in names:
             self.restarts.setdefault(name, []).append(time.monotonic())
+
+    def is_rested(self, names: tuple[str, ...]) -> bool:
+        """Whether the product's pause before restarting each of them is its first again."""
+        since = time.monotonic() - RESTED_S
+        return all(moment < since for name in names for moment in self.restarts.get(name, ()))
 
     def may_restart(self, names: tuple[str, ...], limit: int = 2, window_s: float = 65.0) -> bool:
         """Whether the product's budget has room for one more restart of each of them."""
