@@ -433,11 +433,11 @@ def test_a_starved_node_is_left_alone_for_long(run):
 class FakeProcess:
     def __init__(self, last_error=''):
         self.pid, self.last_error, self.sent = 4711, last_error, []
-        self.queued_share, self.state = 0.0, 'S'
+        self.queued_share, self.state, self.sleeps_from_s = 0.0, 'S', 1e9
         self.end = asyncio.get_running_loop().create_future()
 
     def look(self):
-        now_s = asyncio.get_running_loop().time()
+        now_s = min(asyncio.get_running_loop().time(), self.sleeps_from_s)
         return Sample(self.state, 0.1 * now_s, self.queued_share * now_s)
 
     @property
@@ -516,6 +516,17 @@ def test_a_node_that_others_keep_from_the_cores_is_given_more_time(run):
             await node.start(8.0)
         return asyncio.get_running_loop().time() - at
     assert run(live()) == pytest.approx(25.0)
+
+
+def test_a_node_that_was_kept_from_the_cores_but_sleeps_now_is_not(run):
+    async def live():
+        node = managed(FakeLifecycle(hang='configure'))
+        node.spawn()
+        node._process.queued_share = 0.9
+        node._process.sleeps_from_s = asyncio.get_running_loop().time() + 6.0
+        with pytest.raises(NodeFailure, match='not done after 8 s'):
+            await node.start(8.0)
+    run(live())
 
 
 def test_a_refusal_carries_the_last_error_of_the_process(run):

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from va_common.audio_io import float_to_int16
+from va_stt.whisper_cuda import NOTHING
 from va_stt.whisper_window import repeats, spoken_places
 
 END, T0 = 1000, 2000
@@ -37,6 +38,16 @@ def test_both_windows_hear_the_same(whisper, say):
     short, whole = whisper._transcribe_short(sound), whisper._transcribe_whole(sound)
     assert short.text == whole.text == 'What is the capital of France?'
     assert short.avg_logprob == pytest.approx(whole.avg_logprob, abs=0.25)
+
+
+def test_only_where_the_short_window_doubts_is_the_whole_one_asked(whisper, say, monkeypatch):
+    asked = []
+    monkeypatch.setattr(whisper, '_transcribe_whole', lambda samples: asked.append(1) or NOTHING)
+    sound = float_to_int16(np.pad(say('What is the capital of France?'), 4000))
+    assert whisper.transcribe(sound).text == 'What is the capital of France?'
+    assert not asked
+    monkeypatch.setattr('va_stt.whisper_cuda.DOUBTFUL_LOGPROB', 0.0)
+    assert whisper.transcribe(sound) is NOTHING
 
 
 def test_silence_has_no_text_that_is_believed(whisper):
