@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 import threading
 import time
 from typing import Any
@@ -193,8 +193,11 @@ class AssistantNode(LifecycleNodeMixin, Node):  # type: ignore[misc]
         self._attempt('cleanup', self.do_cleanup)
         return TransitionCallbackReturn.SUCCESS
 
-    def close(self) -> None:
+    def close(self, end_spinning: Callable[[], None] = lambda: None) -> None:
         """End the node: deactivate, cleanup, flush the log, close the port; idempotent.
+
+        ``end_spinning`` is called when nothing is left to be sent: an executor that still spins
+        trips over what is destroyed after it.
 
         A hook that still runs after a while, such as a slow configure, is left alone: undoing
         what it is doing would crash in the engines' native code.
@@ -210,6 +213,7 @@ class AssistantNode(LifecycleNodeMixin, Node):  # type: ignore[misc]
         if self._health is not None:
             self._health.stop()
             self._health = None
+        end_spinning()
         self.destroy_node()
 
     def _undo(self) -> None:

@@ -90,8 +90,7 @@ class _Process:
         spinner = Spinner(self._executor, self._on_failure)
         self._ended.wait()
         # Closed while the executor still spins: the last log lines leave through it.
-        self._node.close()
-        spinner.stop(_SHUTDOWN_TIMEOUT_S)
+        self._node.close(lambda: spinner.stop(_SHUTDOWN_TIMEOUT_S))
         rclpy.try_shutdown()
         return self._exit_code
 

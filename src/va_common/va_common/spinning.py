@@ -7,7 +7,11 @@ from collections.abc import Callable
 import threading
 from typing import Any
 
+from rclpy.exceptions import InvalidHandle
 from rclpy.executors import ExternalShutdownException, ShutdownException
+
+MAX_TORN = 10
+"""Waits in a row that may be torn by something that was destroyed meanwhile."""
 
 
 class Spinner:
@@ -40,8 +44,21 @@ class Spinner:
     def _run(self) -> None:
         try:
             while not self._stopping.is_set():
-                self._executor.spin_once()
+                self._spin_once()
         except (ExternalShutdownException, ShutdownException):
             return  # the context was shut down: an ordinary end
         except BaseException as error:
             self._on_failure(error)
+
+    def _spin_once(self) -> None:
+        """Once more where something was destroyed while the executor collected what to wait for.
+
+        rclpy (9.1.2) leaves a destroyed subscription out of the wait, but not its event handler.
+        """
+        for _ in range(MAX_TORN):
+            try:
+                self._executor.spin_once()
+                return
+            except InvalidHandle:
+                continue
+        self._executor.spin_once()

@@ -272,8 +272,7 @@ class Loader:
         await self._port.close()
         await self._loop.run_in_executor(None, self._bus.stop)
         await self._children.kill_unused()
-        self._node.close()
-        self._spinner.stop(_CLOSE_TIMEOUT_S)
+        self._node.close(lambda: self._spinner.stop(_CLOSE_TIMEOUT_S))
         rclpy.try_shutdown()
         if os.getppid() != self._parent:
             sweep(min_age_s=0.0)  # main is gone, and with it the one who does this

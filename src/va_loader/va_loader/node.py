@@ -114,9 +114,10 @@ class LoaderNode(Node):  # type: ignore[misc]
         """Advances once a second while the executor is well."""
         return self._states.turns
 
-    def close(self) -> None:
-        """Deliver the log and end."""
+    def close(self, end_spinning: Callable[[], None] = lambda: None) -> None:
+        """Deliver the log, have the spinning ended, and end."""
         self.logging_client.close(1.0)
+        end_spinning()
         self.destroy_node()
 
     def _close_cut_dialog(self) -> None:
