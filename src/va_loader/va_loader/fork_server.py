@@ -14,6 +14,7 @@ from va_loader.fork_protocol import ForkError
 from va_loader.node_specs import SPECS
 from va_loader.proc_supervisor import ChildProcess, spawn
 from va_loader.procfs import is_frozen
+from va_loader.races import first
 
 PRELOADED = (
     'numpy', 'yaml', 'pynvml', 'grpc', 'grpc_health.v1.health', 'rclpy', 'rclpy.executors',
@@ -27,7 +28,7 @@ PRELOADED = (
 
 READY_TIMEOUT_S = 30.0
 """For its imports: 2 s, on a busy machine much more."""
-FROZEN_LOOKS = 2
+FROZEN_POLL_S, FROZEN_LOOKS = 0.5, 3
 SILENT_S = 10.0
 END_TIMEOUT_S = 1.0
 _ROOM = '.' * 1000
@@ -76,13 +77,19 @@ class ForkServer:
 
     async def hung(self, interval_s: float) -> str:
         """Return, with the reason, once a running fork server is stopped or does not answer."""
+        return await first(self._frozen(), self._silent(interval_s))
+
+    async def _frozen(self) -> str:
         looks = 0
+        while looks < FROZEN_LOOKS:
+            await asyncio.sleep(FROZEN_POLL_S)
+            looks = looks + 1 if self.pid and is_frozen(self.pid) else 0
+        return 'the fork server is frozen'
+
+    async def _silent(self, interval_s: float) -> str:
         while True:
             await asyncio.sleep(interval_s)
-            looks = looks + 1 if self.pid and is_frozen(self.pid) else 0
-            if looks >= FROZEN_LOOKS:
-                return 'the fork server is frozen'
-            if self._client is None or looks:
+            if self._client is None:
                 continue
             try:
                 await self._client.ping(SILENT_S)

@@ -17,6 +17,7 @@ from va_loader.fatal_guard import FatalGuard, LastResortLog, LoaderProcess, stop
 from va_loader.fork_protocol import ForkError
 from va_loader.fork_server import ForkServer
 from va_loader.proc_supervisor import ChildProcess, spawn
+from va_loader.races import first
 from va_loader.shm_sweep import sweep
 from va_loader.signal_handler import SignalHandler
 from va_loader.warmup import RECOVERING_VARIABLE
@@ -75,15 +76,7 @@ class Main:
 
     async def _hung(self, loader: LoaderProcess) -> str:
         """Return, with the reason, when loader or fork server no longer answers."""
-        waits = [asyncio.ensure_future(wait) for wait in (
-            self._loader_hung(loader), self._forker.hung(self._interval_s))]
-        try:
-            done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-            return done.pop().result()
-        finally:
-            for wait in waits:
-                wait.cancel()
-            await asyncio.gather(*waits, return_exceptions=True)
+        return await first(self._loader_hung(loader), self._forker.hung(self._interval_s))
 
     async def _loader_hung(self, loader: LoaderProcess) -> str:
         assert isinstance(loader, ChildProcess)

@@ -11,6 +11,7 @@ from va_common.health import HealthState
 from va_loader.failures import NodeFailure
 from va_loader.health_watcher import HealthWatcher, Tell
 from va_loader.procfs import is_starved, Sample, STOPPED
+from va_loader.races import cancel, first
 
 PROCESS_TIMEOUT_S = 10.0
 """From the start of the process until its lifecycle services answer: 1 s on an idle machine.
@@ -158,7 +159,7 @@ class ManagedNode:
         process = self._require_process()
         watch = asyncio.ensure_future(self._make_health(process).lost(tell))
         end = asyncio.ensure_future(process.exited())
-        return await _first(watch, end)
+        return await first(watch, end)
 
     async def healthy(self) -> bool:
         """Whether it serves at this moment."""
@@ -226,8 +227,7 @@ class ManagedNode:
         """Run a part of the start; a dead or frozen process or the end of the time fails it."""
         process = self._require_process()
         task = asyncio.ensure_future(work)
-        end = asyncio.ensure_future(_first(asyncio.ensure_future(process.exited()),
-                                           asyncio.ensure_future(_frozen(process))))
+        end = asyncio.ensure_future(first(process.exited(), _frozen(process)))
         try:
             limit_s = await self._await_either(task, end, timeout_s)
             if end.done():
@@ -236,7 +236,7 @@ class ManagedNode:
                 raise self._failure(f'not done after {limit_s:g} s')
             await self._raise_of(task)
         finally:
-            await _cancel(task, end)
+            await cancel(task, end)
 
     async def _await_either(self, task: asyncio.Future[None], end: asyncio.Future[str],
                             timeout_s: float) -> float:
@@ -285,18 +285,3 @@ async def _frozen(process: Process) -> str:
         await asyncio.sleep(LOOK_S)
         looks = looks + 1 if process.look().state in STOPPED else 0
     return f'frozen for {FROZEN_LOOKS * LOOK_S:g} s'
-
-
-async def _first(*tasks: asyncio.Future[str]) -> str:
-    """The result of the task that ends first; the others are cancelled."""
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        return done.pop().result()
-    finally:
-        await _cancel(*tasks)
-
-
-async def _cancel(*tasks: asyncio.Future[Any]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
