@@ -24,7 +24,7 @@ _va_prepend() {{  # VARIABLE FOLDER: in front, once
 """
 
 TAIL = """\
-# Nothing but this host: two Fast DDS transports, shared memory and 127.0.0.1.
+# Nothing but this host: one Fast DDS transport, UDP on 127.0.0.1.
 export FASTDDS_DEFAULT_PROFILES_FILE="$VA_ROOT/config/dds_local.xml"
 export ROS_AUTOMATIC_DISCOVERY_RANGE=SYSTEM_DEFAULT
 export RMW_IMPLEMENTATION=rmw_fastrtps_cpp

@@ -1,19 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Processes and shared-memory segments of one assistant: what is left of them after its end."""
+"""The processes of one assistant: what is left of them, and what shared memory they used."""
 from __future__ import annotations
 
-import os
 from pathlib import Path
 import re
-import time
 
 import psutil
 from virtual_room.product import Product
 
 from va_loader.procfs import descendants
 
-SHM = Path('/dev/shm')
-_SEGMENT = re.compile(r'/dev/shm/(?:sem\.)?(fast\w+?)(?:_el|_sl|_mutex)?(?: |$)')
+_SEGMENT = re.compile(r'/dev/shm/((?:sem\.)?fast\w+)')
 
 
 class Census:
@@ -23,8 +20,6 @@ class Census:
         self._product = product
         self._seen: set[psutil.Process] = set()
         self._segments: set[str] = set()
-        self._ours: set[str] = set()
-        'ports of the assistant that this very program had open too: those stay until it lets go'
 
     def take(self) -> list[psutil.Process]:
         """The processes that live now; they and the segments that they map are remembered."""
@@ -35,7 +30,6 @@ class Census:
         self._seen |= found
         for process in found:
             self._segments |= mapped_segments(process.pid)
-        self._ours |= {name for name in mapped_segments(os.getpid()) if 'port' in name}
         return [process for process in found if _lives(process)]
 
     def left_processes(self, timeout_s: float = 3.0) -> list[str]:
@@ -43,26 +37,9 @@ class Census:
         _, alive = psutil.wait_procs(self._seen | set(self._product.processes()), timeout_s)
         return [f'{_title(process)} ({process.pid})' for process in alive if _lives(process)]
 
-    def left_segments(self) -> list[str]:
-        """Segments that processes of this assistant mapped, still there and mapped by nobody."""
-        there = {found[1]: path.name for path in SHM.iterdir()
-                 if (found := _SEGMENT.search(f'{path} '))}
-        mine = self._segments & set(there)
-        if not mine:
-            return []
-        used: set[str] = set()
-        for folder in Path('/proc').glob('[0-9]*'):
-            used |= mapped_segments(int(folder.name))
-        return sorted(f'shared memory {there[name]} of {_changed(SHM / there[name])}'
-                      for name in mine - used - self._ours)
-
-
-def _changed(path: Path) -> str:
-    """When a file was made or changed: whether somebody made it anew after the end."""
-    try:
-        return time.strftime('%H:%M:%S', time.localtime(path.stat().st_ctime))
-    except OSError:
-        return 'just gone'
+    def used_segments(self) -> list[str]:
+        """DDS segments that they ever mapped: expected none, for a killed process leaves them."""
+        return [f'shared memory {name}' for name in sorted(self._segments)]
 
 
 def mapped_segments(pid: int) -> set[str]:

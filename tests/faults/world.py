@@ -43,7 +43,7 @@ class Stop:
     exit_code: int | None
     took_s: float
     left: list[str]
-    'processes and shared-memory segments'
+    'processes, and shared-memory segments that DDS should not have used'
 
 
 class Assistant:
@@ -86,9 +86,7 @@ class Assistant:
 
     def left(self, timeout_s: float = 3.0) -> list[str]:
         """What is left of it after its end."""
-        processes = self.census.left_processes(timeout_s)
-        self._world.watch.until(lambda: not self.census.left_segments(), timeout_s, 0.3)
-        return processes + self.census.left_segments()
+        return self.census.left_processes(timeout_s) + self.census.used_segments()
 
     def kill(self) -> None:
         self.product.kill()

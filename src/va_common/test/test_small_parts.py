@@ -116,14 +116,20 @@ def test_a_wrong_profile_is_refused():
 
 def test_dds_is_kept_on_this_host_unless_opened():
     environ: dict[str, str] = {}
-    apply('open', environ)
-    assert environ == {}
     apply('local', environ)
     assert environ['FASTDDS_DEFAULT_PROFILES_FILE'].endswith('dds_local.xml')
     assert environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] == 'SYSTEM_DEFAULT'
 
 
+def test_an_open_dds_takes_back_what_the_set_up_exported_and_uses_no_shared_memory():
+    environ: dict[str, str] = {}
+    apply('local', environ)
+    apply('open', environ)
+    assert environ == {'FASTDDS_BUILTIN_TRANSPORTS': 'UDPv4'}
+
+
 def test_a_profile_of_the_user_wins():
     environ = {'FASTDDS_DEFAULT_PROFILES_FILE': '/mine.xml'}
     apply('local', environ)
+    apply('open', environ)
     assert environ == {'FASTDDS_DEFAULT_PROFILES_FILE': '/mine.xml'}

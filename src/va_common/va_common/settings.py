@@ -67,7 +67,7 @@ SETTINGS: tuple[Setting, ...] = (
     _s('system', 'port_offset', 'int', 0,
        'added to the gRPC health ports 5001-5006, for several assistants on one host', (0, 60000)),
     _s('system', 'dds', 'str', 'local',
-       'local: nothing but loopback and shared memory; open: other hosts may join (see docs)',
+       'local: nothing but loopback; open: other hosts may join (see docs)',
        choices=('local', 'open')),
     _s('system', 'log_level', 'str', 'info', 'least severe lines that are logged',
        choices=('debug', 'info', 'warning', 'error')),

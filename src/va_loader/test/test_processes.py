@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Real processes: output, reasons, groups, orphans, locks, ports, shared memory, last resort."""
+"""Real processes: output, reasons, groups, orphans, locks, ports, last resort."""
 
 import asyncio
-import fcntl
 import os
 from pathlib import Path
 import signal
@@ -21,7 +20,6 @@ from va_loader.exit_codes import EXIT_CRASHED
 from va_loader.fatal_guard import FatalGuard, LastResortLog
 from va_loader.instance import InstanceLock, require_free_ports, running_instance
 from va_loader.proc_supervisor import end_reason, spawn
-from va_loader.shm_sweep import sweep
 from va_loader.signal_handler import SignalHandler
 
 
@@ -165,30 +163,6 @@ def test_a_taken_port_is_named():
         with pytest.raises(AssistantError, match=f'{port} on 127.0.0.1 is taken'):
             require_free_ports([port], patience_s=0.1)
     require_free_ports([port], patience_s=0.1)
-
-
-# Shared memory ---------------------------------------------------------------------------------
-
-def test_unused_segments_are_removed_and_used_ones_are_not(tmp_path):
-    proc = tmp_path / 'proc'
-    (proc / '42').mkdir(parents=True)
-    shm = tmp_path / 'shm'
-    shm.mkdir()
-    for name in ('fastdds_port1', 'sem.fastdds_port1_mutex', 'fastdds_port2', 'fastdds_ab',
-                 'fastdds_ab_el', 'other'):
-        (shm / name).touch()
-    (proc / '42' / 'maps').write_text(f'7f00-7f01 rw-s 00000000 00:01 5   {shm}/fastdds_port2\n')
-    with open(shm / 'fastdds_ab_el', 'w') as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
-        removed = sweep(0.0, shm, proc)
-    assert sorted(removed) == ['fastdds_port1', 'sem.fastdds_port1_mutex']
-    assert sorted(sweep(0.0, shm, proc)) == ['fastdds_ab', 'fastdds_ab_el']
-    assert {path.name for path in shm.iterdir()} == {'fastdds_port2', 'other'}
-
-
-def test_fresh_segments_are_left_to_whoever_makes_them(tmp_path):
-    (tmp_path / 'fastdds_port1').touch()
-    assert sweep(60.0, tmp_path, tmp_path) == []
 
 
 # The guard over the loader ---------------------------------------------------------------------

@@ -31,7 +31,6 @@ from va_loader.fork_protocol import (
     StartRequest,
 )
 from va_loader.forked_process import be_named, become, fork_quietly
-from va_loader.shm_sweep import sweep
 
 ORPHAN_S = 10.0
 """For what a dead client left behind to end in order; then it is killed."""
@@ -83,8 +82,6 @@ class Server:
         self._clients: dict[int, Client] = {}
         self._children: dict[int, Child] = {}
         self._deadline_s: float | None = None
-        self.abandoned = False
-        """Whether main ended without saying so."""
         self._poll = select.poll()
         self._wake, self._wake_write = os.pipe()
         for end in (self._wake, self._wake_write):
@@ -179,7 +176,6 @@ class Server:
         """A client has ended: so do its children."""
         if client.gone:
             return
-        self.abandoned = self.abandoned or client is self._main
         self._forget(client)
         for child in self._children.values():
             if child.owner is client:
@@ -262,10 +258,7 @@ def serve(descriptor: int, modules: Sequence[str]) -> Job | None:
         connection.send(encode(id=READY), socket.MSG_NOSIGNAL)
     except OSError:
         return None  # main has gone meanwhile
-    job = server.run()
-    if job is None and server.abandoned:
-        sweep(min_age_s=0.0)
-    return job
+    return server.run()
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -31,7 +31,6 @@ from va_loader.options import Options, parse
 from va_loader.phase_controller import PhaseStatus
 from va_loader.procfs import is_frozen, sample
 from va_loader.session import Hooks, LiveSession, SessionSettings
-from va_loader.shm_sweep import sweep
 from va_loader.vram_guard import VramGuard
 from va_loader.warmup import RECOVERING_VARIABLE
 from va_loader.watchdog import PERIOD_S, Watchdog
@@ -60,7 +59,6 @@ class Loader:
         self._health = HealthServer(PORTS['loader'] + self._offset)
         self._restarts = dict.fromkeys(SPECS, 0)
         self._loop_turns = 0
-        self._parent = os.getppid()
         self._is_recovery = RECOVERING_VARIABLE in os.environ
         self._recovery_reason = os.environ.get(RECOVERING_VARIABLE, '')
         """What main says of the loader before this one; shown until everything is ready."""
@@ -274,8 +272,6 @@ class Loader:
         await self._children.kill_unused()
         self._node.close(lambda: self._spinner.stop(_CLOSE_TIMEOUT_S))
         rclpy.try_shutdown()
-        if os.getppid() != self._parent:
-            sweep(min_age_s=0.0)  # main is gone, and with it the one who does this
         self._health.stop()
         self._checks.shutdown(wait=False, cancel_futures=True)
 

@@ -18,13 +18,10 @@ from va_loader.fork_protocol import ForkError
 from va_loader.fork_server import ForkServer
 from va_loader.proc_supervisor import ChildProcess, spawn
 from va_loader.races import first
-from va_loader.shm_sweep import sweep
 from va_loader.signal_handler import SignalHandler
 from va_loader.warmup import RECOVERING_VARIABLE
 
 LOADER = 'va_loader.loader'
-STALE_SHM_S = 10.0
-"""What everybody who was killed together left behind is removed at the next start."""
 
 
 class Main:
@@ -88,7 +85,6 @@ class Main:
     async def _clear_up(self) -> None:
         await self._forker.settle(self._report)
         await stop_orphans(spared=self._forker.pid)
-        sweep(min_age_s=0.0)
 
 
 def _print_line_of(name: str, line: str) -> None:
@@ -105,7 +101,6 @@ def main(argv: list[str] | None = None) -> int:
         for problem in error.problems:
             print_line(problem)
         return error.exit_code
-    sweep(min_age_s=STALE_SHM_S)
     try:
         return asyncio.run(Main(prepared).run())
     finally:
