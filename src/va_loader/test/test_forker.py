@@ -4,6 +4,7 @@
 import asyncio
 import os
 from pathlib import Path
+import select
 import signal
 import socket
 import subprocess
@@ -239,6 +240,25 @@ def test_a_server_that_does_its_work_is_not_hung():
         assert child.alive
         await child.stop(0.0)
     live(scenario)
+
+
+@pytest.mark.parametrize('moment', range(12))
+def test_a_question_can_be_cancelled_also_when_the_answer_has_just_come(moment):
+    async def scenario():
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with ours, theirs:
+            question = asyncio.ensure_future(ForkClient(ours).ping(10.0))
+            while not question.done():
+                await asyncio.sleep(0)
+                if select.select([theirs], [], [], 0)[0]:
+                    theirs.send(theirs.recv(1000))
+                    break
+            for _ in range(moment):
+                await asyncio.sleep(0)
+            if question.cancel():
+                with pytest.raises(asyncio.CancelledError):
+                    await question
+    asyncio.run(scenario())
 
 
 def test_a_server_that_never_answers_is_an_error():

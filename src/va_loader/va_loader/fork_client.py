@@ -25,6 +25,7 @@ from va_loader.fork_protocol import (
     StartRequest,
 )
 from va_loader.proc_supervisor import ChildProcess
+from va_loader.races import within
 
 ANSWER_S = 5.0
 """For an answer; a fork takes some milliseconds, more on a busy machine."""
@@ -141,7 +142,7 @@ class ForkClient:
 
         loop.add_reader(self._connection, readable.set)
         try:
-            await asyncio.wait_for(answered(), timeout_s)
+            await within(timeout_s, answered())
         except asyncio.TimeoutError:
             raise ForkError(f'the fork server does not answer within {timeout_s:g} s') from None
         finally:

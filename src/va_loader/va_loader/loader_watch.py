@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from va_common.health import ask, Health, HealthState
 from va_loader.health_watcher import CHECK_TIMEOUT_S, HealthWatcher
 from va_loader.procfs import is_frozen, sample
+from va_loader.races import within
 
 START_TIMEOUT_S = 30.0
 """For the loader's health port to answer for the first time."""
@@ -31,7 +32,7 @@ async def hung(pid: int, port: int, interval_s: float) -> str:
 
     watcher = HealthWatcher(answers, lambda: sample(pid), lambda: is_frozen(pid), interval_s)
     try:
-        await asyncio.wait_for(watcher.serving(poll_s=0.5), START_TIMEOUT_S)
+        await within(START_TIMEOUT_S, watcher.serving(poll_s=0.5))
         return await watcher.lost()
     except asyncio.TimeoutError:
         return f'no answer within {START_TIMEOUT_S:g} s of its start'

@@ -11,7 +11,7 @@ from va_common.health import HealthState
 from va_loader.failures import NodeFailure
 from va_loader.health_watcher import HealthWatcher, Tell
 from va_loader.procfs import is_starved, Sample, STOPPED
-from va_loader.races import cancel, first
+from va_loader.races import cancel, first, within
 
 PROCESS_TIMEOUT_S = 10.0
 """From the start of the process until its lifecycle services answer: 1 s on an idle machine.
@@ -217,7 +217,7 @@ class ManagedNode:
 
     async def _quietly(self, what: str, work: Coroutine[Any, Any, None]) -> None:
         try:
-            await asyncio.wait_for(work, QUIESCE_TIMEOUT_S)
+            await within(QUIESCE_TIMEOUT_S, work)
         except asyncio.TimeoutError:
             self._log('warning', f'{self.name}: {what} took more than {QUIESCE_TIMEOUT_S:g} s')
         except NodeFailure as failure:

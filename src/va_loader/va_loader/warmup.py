@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from va_common.errors import AssistantError
 from va_loader.failures import FatalError
+from va_loader.races import within
 
 RECOVERING_VARIABLE = 'VA_RECOVERING'
 """Environment variable of a loader that takes the place of a dead one, with why that died: it does
@@ -35,7 +36,7 @@ async def warm_up(greeting: str, speak: Callable[[str], Awaitable[None]],
         if not greeting:
             return
         try:
-            await asyncio.wait_for(speak(greeting), GREETING_TIMEOUT_S)
+            await within(GREETING_TIMEOUT_S, speak(greeting))
             return
         except AssistantError as error:
             reason = error.message
