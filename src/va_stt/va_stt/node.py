@@ -131,10 +131,10 @@ class SttNode(AssistantNode):
         for worker in workers:
             worker.stop()
 
-    def close(self) -> None:
+    def close(self, end_spinning: Callable[[], None] = lambda: None) -> None:
         """End the node; idempotent."""
         self._control.close()
-        super().close()
+        super().close(end_spinning)
 
     def on_setting(self, key: str, value: Any) -> None:
         """Load the end-of-turn model when it is asked for while running."""

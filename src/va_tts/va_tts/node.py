@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 import itertools
@@ -169,10 +170,10 @@ class TtsNode(AssistantNode):
             }
         return values
 
-    def close(self) -> None:
+    def close(self, end_spinning: Callable[[], None] = lambda: None) -> None:
         """See :meth:`AssistantNode.close`."""
         self._speak_api.destroy()
-        super().close()
+        super().close(end_spinning)
 
     # Configure's parts ------------------------------------------------------------------------
 
