@@ -172,7 +172,8 @@ SETTINGS: tuple[Setting, ...] = (
     _s('tts', 'volume', 'float', 1.0, 'loudness, 1 is as synthesised', (0.0, 2.0), live=True),
     _s('tts', 'prepared_phrases', 'str_list', (),
        'phrases synthesised ahead; the loader fills in greeting, acknowledgements and apologies'),
-    _s('tts', 'cache_dir', 'str', '', 'folder of prepared sound; empty: ~/.cache/va/tts'),
+    _s('tts', 'cache_dir', 'str', '',
+       'folder of prepared sound and of the optimised model; empty: ~/.cache/va/tts'),
     _s('tts', 'ducking_db', 'float', 0.0, 'lowers everything by so many dB, for a program that '
        'wants the voice down for a while', (0.0, 60.0), live=True),
     _s('tts', 'stream_timeout_ms', 'int', 10_000,

@@ -3,6 +3,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+import shutil
 import sys
 import threading
 from types import ModuleType, SimpleNamespace
@@ -12,12 +13,13 @@ import pytest
 
 from va_common.audio_io import level_dbfs
 from va_common.errors import AssistantError, ErrorCode
-from va_common.model_catalogue import ModelMissingError, models_dir
+from va_common.model_catalogue import ModelMissingError, models_dir, sha256_of
 from va_common.testing import wait_for
 from va_tts import kokoro_client, kokoro_torch_engine
 from va_tts.kokoro_client import choose_engine, load_engine, Voices, voices_dir
 from va_tts.kokoro_onnx_engine import KokoroOnnxEngine
 from va_tts.kokoro_torch_engine import KokoroTorchEngine
+from va_tts.model_cache import _sums, ModelCache
 from va_tts.synthesis import Job, Synthesiser
 
 
@@ -61,11 +63,46 @@ def test_voice_file_that_is_cut_off(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope='module')
-def engine() -> Iterator[KokoroOnnxEngine]:
-    loaded = load_engine(choose_engine('onnx', 'cpu'), '', 'cpu', 2)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp('cache') / 'tts'
+
+
+def load(cache: Path) -> KokoroOnnxEngine:
+    choice = choose_engine('onnx', 'cpu')
+    model_sum = sha256_of(kokoro_client.model_file(choice, ''))
+    loaded = load_engine(choice, '', 'cpu', 2, cache, model_sum)
     assert isinstance(loaded, KokoroOnnxEngine)
+    return loaded
+
+
+@pytest.fixture(scope='module')
+def engine(cache: Path) -> Iterator[KokoroOnnxEngine]:
+    load(cache).close()  # keeps the optimised model
+    loaded = load(cache)  # takes it
     yield loaded
     loaded.close()
+
+
+def test_the_kept_model_speaks_as_the_original_does(
+        engine: KokoroOnnxEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Path(engine._session._model_path).name == 'model.onnx', 'it was not taken'
+    monkeypatch.setattr(ModelCache, 'fill', lambda *_: None)
+    original = load(tmp_path)
+    assert Path(original._session._model_path).name == 'kokoro-v1.0.int8.onnx'
+    for voice, speed in (('af_heart', 1.0), ('bm_george', 1.3)):
+        words = 'The quick brown fox jumps.', voice, speed
+        assert np.abs(engine.synthesise(*words) - original.synthesise(*words)).max() < 1e-4
+
+
+def test_a_kept_model_that_the_library_refuses_is_made_again(
+        engine: KokoroOnnxEngine, cache: Path, tmp_path: Path) -> None:
+    other = tmp_path / 'tts'
+    shutil.copytree(cache, other)
+    copy = next(other.glob('model-*'))
+    (copy / 'model.onnx').write_bytes(b'made by a library that has another format')
+    (copy / 'sha256').write_text(_sums(copy))
+    assert len(load(other).synthesise('Hi', 'af_heart', 1.0))
+    assert (copy / 'model.onnx').read_bytes() == next(cache.glob('*/model.onnx')).read_bytes()
 
 
 def test_speech(engine: KokoroOnnxEngine) -> None:
@@ -126,7 +163,7 @@ def test_missing_model_names_the_file_and_the_command(tmp_path: Path,
                                                       monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv('VA_MODELS_DIR', str(tmp_path))
     with pytest.raises(ModelMissingError, match=r'\./va models kokoro'):
-        load_engine(choose_engine('onnx', 'cpu'), '', 'cpu', 2)
+        load_engine(choose_engine('onnx', 'cpu'), '', 'cpu', 2, tmp_path, 'sum')
 
 
 def test_damaged_model_is_said_to_be_damaged(tmp_path: Path) -> None:
@@ -137,7 +174,8 @@ def test_damaged_model_is_said_to_be_damaged(tmp_path: Path) -> None:
     with damaged.open('wb') as file:
         file.truncate(original.stat().st_size)
     with pytest.raises(ModelMissingError, match='sha256'):
-        KokoroOnnxEngine(damaged, Voices(voices_dir('')), 2)
+        KokoroOnnxEngine(damaged, Voices(voices_dir('')), 2, tmp_path / 'cache', 'sum')
+    assert not list((tmp_path / 'cache').iterdir()), 'a copy of a damaged model was kept'
 
 
 # torch: the library is not here, so its interface is stood in for

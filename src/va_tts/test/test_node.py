@@ -38,7 +38,7 @@ NUMBERS = itertools.count()
 class FakeEngineNode(TtsNode):
     """The node with an engine that speaks a tone."""
 
-    def _load_engine(self, choice: Any, models: str) -> FakeEngine:
+    def _load_engine(self, *_: Any) -> FakeEngine:
         self.engine = FakeEngine()
         return self.engine
 

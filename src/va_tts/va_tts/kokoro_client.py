@@ -74,13 +74,16 @@ def choose_engine(setting: str, profile: str) -> EngineChoice:
     raise AssistantError(ErrorCode.INVALID_ARGUMENT, message)
 
 
-def load_engine(choice: EngineChoice, models: str, profile: str, threads: int) -> Engine:
+def load_engine(choice: EngineChoice, models: str, profile: str, threads: int, cache: Path,
+                model_sum: str) -> Engine:
     """Load the engine; its library is imported here and nowhere else.
 
     Args:
         models: the setting ``[system] models_dir``.
         profile: ``cpu`` or ``cuda``: where torch computes.
         threads: CPU threads at most.
+        cache: folder for what makes the next loading faster.
+        model_sum: sha256 of the model file.
 
     Raises:
         ModelMissingError: a file of the model is not there.
@@ -94,7 +97,7 @@ def load_engine(choice: EngineChoice, models: str, profile: str, threads: int) -
         return KokoroTorchEngine(root, voices, 'cuda' if profile == 'cuda' else 'cpu')
     from va_tts.kokoro_onnx_engine import KokoroOnnxEngine
 
-    return KokoroOnnxEngine(model_file(choice, models), voices, threads)
+    return KokoroOnnxEngine(model_file(choice, models), voices, threads, cache, model_sum)
 
 
 def model_file(choice: EngineChoice, models: str) -> Path:

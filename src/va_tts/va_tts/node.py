@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 import itertools
+from pathlib import Path
 from typing import Any
 
 from rcl_interfaces.msg import SetParametersResult
@@ -94,9 +95,8 @@ class TtsNode(AssistantNode):
         self._voices = kokoro_client.Voices(kokoro_client.voices_dir(models))
         kokoro_client.check_voice(self.setting('voice'), self._voices.names())
         model_sum = sha256_of(kokoro_client.model_file(choice, models))
-        self._synthesiser = Synthesiser(self._load_engine(choice, models))
-        cache = PhraseCache(
-            default_folder(self.setting('cache_dir')), self.setting('cache_mb') * 1_000_000)
+        self._synthesiser = Synthesiser(self._load_engine(choice, models, model_sum))
+        cache = PhraseCache(self._cache_folder(), self.setting('cache_mb') * 1_000_000)
         self._phrases = PreparedPhrases(cache, model_sum, self.log.warning)
         self._prepare_phrases(self._synthesiser, self._phrases)
         self._queue = StreamQueue(
@@ -184,10 +184,14 @@ class TtsNode(AssistantNode):
         block_s = self.setting('audio.output_block_ms') / 1000
         return Speaker(self.setting('audio.output_device'), rate, block_s, self._device_underrun)
 
-    def _load_engine(self, choice: kokoro_client.EngineChoice,
-                     models: str) -> kokoro_client.Engine:
+    def _load_engine(self, choice: kokoro_client.EngineChoice, models: str,
+                     model_sum: str) -> kokoro_client.Engine:
         return kokoro_client.load_engine(
-            choice, models, self.profile.name, self.setting('threads'))
+            choice, models, self.profile.name, self.setting('threads'), self._cache_folder(),
+            model_sum)
+
+    def _cache_folder(self) -> Path:
+        return default_folder(self.setting('cache_dir'))
 
     def _prepare_phrases(self, synthesiser: Synthesiser, phrases: PreparedPhrases) -> None:
         voice, speed = self.setting('voice'), self.setting('speed')
