@@ -15,6 +15,8 @@ from va_loader.ros_bridge import call
 
 READ_TIMEOUT_S = 1.0
 POLL_S = 0.05
+FIRST_ASK_S = 0.2
+"""Pause between the first questions to a process."""
 ASK_AGAIN_S = 2.0
 """A request that was lost (the node had only just appeared) is sent again after so long."""
 
@@ -42,12 +44,22 @@ class LifecycleClient:
         self._get = node.create_client(GetState, f'{name}/get_state', callback_group=group)
 
     async def available(self) -> None:
-        """Wait until the node answers; a mere trace of an earlier process is not enough."""
-        while True:
-            ready = self._get.service_is_ready() and self._change.service_is_ready()
-            if ready and await self._state() is not None:
-                return
-            await asyncio.sleep(POLL_S)
+        """Wait until the node answers; a mere trace of an earlier process is not enough.
+
+        What is asked before DDS has connected the new process is lost, and an answer may take
+        long: so it is asked often, and the first answer to any of it is waited for.
+        """
+        asked: set[asyncio.Future[GetState.Response]] = set()
+        try:
+            while not any(each.done() for each in asked):
+                if self._get.service_is_ready() and self._change.service_is_ready():
+                    asked.add(asyncio.ensure_future(
+                        call(self._get, GetState.Request(), timeout_s=3600.0)))
+                await _wait(asked, FIRST_ASK_S)
+        finally:
+            for each in asked:
+                each.cancel()
+            await asyncio.gather(*asked, return_exceptions=True)
 
     async def configure(self) -> None:
         """To inactive. Raises NodeFailure when the node refuses."""
@@ -123,6 +135,14 @@ class LifecycleClient:
         except asyncio.TimeoutError:
             return None
         return int(answer.current_state.id)
+
+
+async def _wait(asked: set[asyncio.Future[GetState.Response]], timeout_s: float) -> None:
+    """For one of them, or without any for so long."""
+    if asked:
+        await asyncio.wait(asked, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+    else:
+        await asyncio.sleep(timeout_s)
 
 
 def _label(state: int) -> str:
