@@ -23,7 +23,7 @@ class FakeNode:
     def __init__(self, name, journal):
         self.name, self.journal = name, journal
         self.trouble = asyncio.Queue()
-        self.failures = 0
+        self.failures = self.load_failures = 0
         self.unplugged = 0
         self.is_healthy = self.running = True
         self.tell = None
@@ -33,6 +33,13 @@ class FakeNode:
 
     def spawn(self):
         self.note('spawn')
+
+    async def load(self, timeout_s):
+        self.note('load')
+        await asyncio.sleep(0.5)
+        if self.load_failures:
+            self.load_failures -= 1
+            raise NodeFailure(self.name, 'configure', 'no model')
 
     async def start(self, timeout_s):
         self.note('start')
@@ -113,11 +120,23 @@ def test_a_crashed_node_is_restarted_alone_after_a_second(run):
     assert (rig.lost, rig.back) == ([('llm', reason)], ['llm'])
 
 
-def test_its_imports_begin_during_the_pause(run):
+def test_it_loads_its_models_during_the_pause(run):
     async def script(rig):
         rig.breaks('llm')
         await asyncio.sleep(10)
-    assert scenario(run, script).when('llm', 'spawn') == [0.0]
+    rig = scenario(run, script)
+    assert rig.when('llm', 'spawn') == rig.when('llm', 'load') == [0.0]
+
+
+def test_a_load_that_fails_shortens_no_pause(run):
+    async def script(rig):
+        rig.nodes['tts'].load_failures = 2
+        rig.breaks('tts')
+        await asyncio.sleep(30)
+    rig = scenario(run, script)
+    assert rig.when('tts', 'load') == [0.0, 1.0, 4.0]
+    assert rig.when('tts', 'start') == [9.0]
+    assert rig.back == ['tts']
 
 
 def test_the_pauses_grow(run):
@@ -490,6 +509,28 @@ def test_a_node_comes_up_step_by_step(run):
     lifecycle = FakeLifecycle()
     run(managed_start(lifecycle))
     assert lifecycle.steps == ['available', 'configure', 'activate']
+
+
+def test_a_node_that_was_loaded_goes_on_from_there(run):
+    lifecycle = FakeLifecycle()
+
+    async def live():
+        node = managed(lifecycle)
+        await node.load(8.0)
+        assert lifecycle.steps == ['available', 'configure']
+        process = node._process
+        await node.start(8.0)
+        assert node._process is process
+    run(live())
+    assert lifecycle.steps[-1] == 'activate'
+
+
+@pytest.mark.parametrize('step', ['available', 'configure'])
+def test_a_load_that_hangs_fails(run, step):
+    async def live():
+        await managed(FakeLifecycle(hang=step)).load(8.0)
+    with pytest.raises(NodeFailure, match='not done after'):
+        run(live())
 
 
 async def managed_start(lifecycle, last_error='', timeout_s=8.0):

@@ -130,8 +130,20 @@ class ManagedNode:
         self._process = self._spawn()
         self._answers = self._is_up = self._is_let_go = False
 
+    async def load(self, timeout_s: float) -> None:
+        """From the process to configured: :meth:`start` goes on from there.
+
+        Args:
+            timeout_s: for configure, once the process answers.
+
+        Raises:
+            NodeFailure: it ended, refused or took too long.
+        """
+        await self._let_answer()
+        await self._within(self._configure(), timeout_s)
+
     async def start(self, timeout_s: float) -> None:
-        """From the process to SERVING.
+        """From the process, or however far it is, to SERVING.
 
         Args:
             timeout_s: for configure, activate and SERVING together, once the process answers.
@@ -139,12 +151,15 @@ class ManagedNode:
         Raises:
             NodeFailure: it ended, refused a transition or took too long.
         """
+        await self._let_answer()
+        await self._within(self._make_ready(), timeout_s)
+        self._is_up = True
+
+    async def _let_answer(self) -> None:
         self.spawn()
         self._step = 'process'
         await self._within(self._lifecycle.available(), PROCESS_TIMEOUT_S)
         self._answers = True
-        await self._within(self._make_ready(), timeout_s)
-        self._is_up = True
 
     @property
     def running(self) -> bool:
@@ -205,9 +220,12 @@ class ManagedNode:
             await self._process.stop(0.0)
 
     async def _make_ready(self) -> None:
+        await self._configure()
+        await self._activate()
+
+    async def _configure(self) -> None:
         self._step = 'configure'
         await self._lifecycle.configure()
-        await self._activate()
 
     async def _activate(self) -> None:
         self._step = 'activate'

@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 from va_common.retry_backoff import Backoff, RestartBudget
 from va_loader.failures import FatalError, NodeFailure
@@ -30,8 +30,11 @@ class RunningNode(Protocol):
     def spawn(self) -> None:
         """Start its process if it does not run."""
 
+    async def load(self, timeout_s: float) -> None:
+        """From the process to configured. Raises NodeFailure."""
+
     async def start(self, timeout_s: float) -> None:
-        """From the process to SERVING. Raises NodeFailure."""
+        """From however far it is to SERVING. Raises NodeFailure."""
 
     @property
     def running(self) -> bool:
@@ -243,11 +246,12 @@ class RestartPolicy:
     async def _restart(self, name: str, reason: str) -> None:
         while True:
             pause_s = await self._prepare(name, reason)
-            failure = await self._start(name, pause_s)
+            failure = await self._load(name, pause_s) or await self._start(name)
             while failure is not None and failure.waits_for_device:
                 # Its process is well: only its device is away, for as long as it may be.
                 self._tell(name, failure.reason)
-                failure = await self._start(name, DEVICE_RETRY_S)
+                await asyncio.sleep(DEVICE_RETRY_S)
+                failure = await self._start(name)
             if failure is None:
                 self._waiting.pop(name, None)
                 return
@@ -267,13 +271,24 @@ class RestartPolicy:
         node.spawn()
         return pause_s
 
-    async def _start(self, name: str, pause_s: float) -> NodeFailure | None:
-        await asyncio.sleep(pause_s)
+    async def _load(self, name: str, pause_s: float) -> NodeFailure | None:
+        """Let it load its models during the pause; it does not work before the end of that."""
+        loop = asyncio.get_running_loop()
+        end_s = loop.time() + pause_s
+        failure = await _failure_of(self._nodes[name].load(self._timeouts_s[name]))
+        await asyncio.sleep(end_s - loop.time())
+        return failure
+
+    async def _start(self, name: str) -> NodeFailure | None:
         await self._presence.all_up(SPECS[name].needs)
         while any(need in self._waiting for need in SPECS[name].needs):
             await asyncio.sleep(NEEDS_POLL_S)
-        try:
-            await self._nodes[name].start(self._timeouts_s[name])
-        except NodeFailure as failure:
-            return failure
-        return None
+        return await _failure_of(self._nodes[name].start(self._timeouts_s[name]))
+
+
+async def _failure_of(work: Coroutine[Any, Any, None]) -> NodeFailure | None:
+    try:
+        await work
+    except NodeFailure as failure:
+        return failure
+    return None
