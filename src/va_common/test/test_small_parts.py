@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 import threading
+from xml.etree import ElementTree
 
 import pytest
 
+from va_common.config_files import config_file
 from va_common.errors import AssistantError, error_of, ErrorCode
 from va_common.ids import is_dialog_id, Latest, new_dialog_id, TurnKey
 from va_common.local_only import apply
@@ -119,6 +121,16 @@ def test_dds_is_kept_on_this_host_unless_opened():
     apply('local', environ)
     assert environ['FASTDDS_DEFAULT_PROFILES_FILE'].endswith('dds_local.xml')
     assert environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] == 'SYSTEM_DEFAULT'
+
+
+def test_a_lost_word_of_who_is_there_is_repeated_soon():
+    of_xml = {'dds': 'http://www.eprosima.com'}
+    period = ElementTree.parse(config_file('dds_local.xml')).find(
+        'dds:profiles/dds:participant/dds:rtps/dds:builtin/dds:discovery_config/'
+        'dds:leaseAnnouncement', of_xml)
+    assert period is not None, 'Fast DDS: every 3 s'
+    sec, nanosec = (int(period.findtext(f'dds:{part}', '', of_xml)) for part in ('sec', 'nanosec'))
+    assert 0.1 <= sec + nanosec * 1e-9 <= 0.5
 
 
 def test_an_open_dds_takes_back_what_the_set_up_exported_and_uses_no_shared_memory():
