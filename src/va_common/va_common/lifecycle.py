@@ -127,6 +127,11 @@ class AssistantNode(LifecycleNodeMixin, Node):  # type: ignore[misc]
         self._failure, self._failed_device = reason, False
         self._report_health()
 
+    def look_again(self) -> None:
+        """What was waited for may have come: if all is well now, say so at once. Any thread."""
+        if self._problem is not None and self.is_active:
+            self._report_health()
+
     def require_active(self) -> None:
         """Raise AssistantError NOT_ACTIVE unless the node is active."""
         if not self.is_active:

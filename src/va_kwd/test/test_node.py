@@ -13,7 +13,7 @@ from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from va_common import qos
+from va_common import lifecycle, qos
 from va_common.audio_messages import to_chunk
 from va_common.ros_time import to_seconds
 from va_common.testing import ros_context, spin, wait_for
@@ -112,6 +112,20 @@ def test_configure_and_cleanup_ten_times_with_the_real_models(make_node):
         assert node.trigger_deactivate() == SUCCESS
         assert node.trigger_cleanup() == SUCCESS
     assert node._entities == []
+
+
+def test_it_says_that_it_serves_with_the_frame_that_was_missing(
+        make_node, run, monkeypatch):
+    monkeypatch.setattr(lifecycle, 'HEALTH_PERIOD_S', 3600.0)
+    node = make_node(NodeWithFakeScorer)
+    node.warm_up_frames = 3
+    robot = run(node)
+    robot.send()
+    frames(node, 1)
+    assert node._problem == 'it has not heard the first half second yet'
+    for _ in range(2):
+        robot.send()
+    wait_for(lambda: node._problem is None, 10, 'serving')
 
 
 @pytest.mark.parametrize('settings', [

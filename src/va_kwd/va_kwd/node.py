@@ -172,6 +172,7 @@ class KwdNode(AssistantNode):
         detections = detector.process(*chunk)
         self._scoring_error = None
         self.progress.advance('frames')
+        self.look_again()
         for detection in detections:
             self._wake(detection)
 

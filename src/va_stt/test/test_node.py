@@ -16,7 +16,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 from stt_bench import join
 
-from va_common import qos
+from va_common import lifecycle, qos
 from va_common.audio_io import float_to_int16
 from va_common.audio_messages import from_chunk, to_chunk
 from va_common.errors import ErrorCode
@@ -184,6 +184,21 @@ def test_wrong_messages_are_refused_and_the_node_lives(context):
         reference.publish(to_chunk(np.zeros(10, np.int16), 0, time.time(), 48000))
         robot.play(join(0.4))
         wait_for(lambda: node.problem() is None, 5, 'serving')
+    node.close()
+    robot.node.destroy_node()
+
+
+def test_it_says_that_it_serves_with_the_first_sound(context, monkeypatch):
+    monkeypatch.setattr(lifecycle, 'HEALTH_PERIOD_S', 3600.0)
+    node = make_node(context, transcriber=fake_recogniser)
+    robot = Robot(context)
+    with spin(node, robot.node):
+        assert node.trigger_configure() == SUCCESS
+        assert node.trigger_activate() == SUCCESS
+        wait_for(lambda: robot.microphone.get_subscription_count(), 10, 'discovery')
+        assert node._problem == 'no sound from the microphone yet'
+        robot.play(join(0.4))
+        wait_for(lambda: node._problem is None, 10, 'serving')
     node.close()
     robot.node.destroy_node()
 

@@ -181,6 +181,7 @@ class SttNode(AssistantNode):
 
     def _on_advance(self, samples: int) -> None:
         self.progress.advance('samples', samples)
+        self.look_again()
 
     def _on_lost(self, error: AssistantError) -> None:
         if self._listening is not None:
