@@ -71,9 +71,9 @@ class Engines:
         return engines.load_whisper(setting, self.profile)
 
     @cached_property
-    def smart_turn(self) -> Any:
-        """End-of-turn model."""
-        return engines.load_smart_turn(setting)
+    def end_of_turn(self) -> Any:
+        """What judges the ends of turns by their sound."""
+        return engines.load_end_of_turn(setting)
 
     def canceller(self) -> EchoCanceller:
         """A new echo canceller."""
@@ -103,11 +103,13 @@ class _Late:
     due: list[tuple[float, Future[Any], Any]] = field(default_factory=list)
     now_s: float = T0
     spent_s: list[float] = field(default_factory=list)
+    results: list[Any] = field(default_factory=list)
 
     def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
         future: Future[Any] = Future()
         began = time.process_time()
         result = function(*arguments)
+        self.results.append(result)
         self.spent_s.append((time.process_time() - began) / self.threads)
         self.due.append((self.now_s + self.spent_s[-1], future, result))
         return future
@@ -154,7 +156,7 @@ class Chain:
         self.listening = Listening(
             buffer.read, transcribe or models.whisper.transcribe,
             self.transcribed.submit if smart else at_once,
-            models.smart_turn.probability if smart else None, self.judged.submit)
+            models.end_of_turn.probability if smart else None, self.judged.submit)
         canceller = models.canceller() if cancel else engines.make_echo_canceller(False, '', False)
         self.pipeline = CapturePipeline(
             self.far_end, canceller, models.vad, buffer, self._on_chunk, self._on_frame,

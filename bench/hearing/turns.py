@@ -61,6 +61,7 @@ def measure(models: Engines, sounds: Sounds, quick: bool) -> dict[str, Any]:
     room = sounds.rooms()['living room']
     ends: dict[str, list[float]] = {'fixed': [], 'smart': []}
     cut: dict[str, list[str]] = {'fixed': [], 'smart': []}
+    heard: list[dict[str, Any]] = []
     judged: list[float] = []
     transcribed: list[float] = []
     texts = PAUSED[:16] if quick else PAUSED
@@ -80,15 +81,27 @@ def measure(models: Engines, sounds: Sounds, quick: bool) -> dict[str, Any]:
                 cut[mode].append(f'{pause_s:.1f} s: {text}')
             else:
                 ends[mode].append(final.endpoint_s - last_s)
+            if smart:
+                heard.append(_heard(chain, text, pause_s))
             judged += chain.judged.spent_s
             transcribed += chain.transcribed.spent_s
     return {
         'endpoint_ms': {mode: _percentiles(values) for mode, values in ends.items()},
         'false_cutoffs': {mode: len(values) for mode, values in cut.items()},
         'false_cutoff_share': {m: round(len(v) / len(texts), 3) for m, v in cut.items()},
-        'turns_detail': {'sentences': len(texts), 'cut_off': cut,
+        'turns_detail': {'sentences': len(texts), 'cut_off': cut, 'heard': heard,
                          'judgement_ms': _percentiles(judged),
                          'transcription_ms': _percentiles(transcribed)}}
+
+
+def _heard(chain: Chain, text: str, pause_s: float) -> dict[str, Any]:
+    """What was made of a sentence: of each of its pauses, in their order."""
+    final = chain.final
+    return {'text': text, 'pause_s': round(pause_s, 2),
+            'end_probability': [round(p, 3) for p in chain.judged.results if p is not None],
+            'texts': [[t.text, round(t.continues, 3)]
+                      for t in chain.transcribed.results if t is not None],
+            'reason': '' if final is None else final.endpoint_reason}
 
 
 def _said(samples: object) -> Transcription:

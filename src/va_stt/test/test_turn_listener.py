@@ -253,13 +253,41 @@ def test_smart_end_waits_for_the_text():
     assert s.events[-1].endpoint_reason == 'smart'
 
 
-def test_incomplete_sentence_is_judged_again_and_ends_with_the_silence():
-    s = Script(endpointing=Endpointing(2.0, smart=True)).voice(1)
-    for _ in range(75):
-        s.silence(FRAME_S)
-        s.give(s.turn.on_judgement(0, 0.1))
-    assert len([a for a in s.actions if isinstance(a, JudgeRequest)]) == 2
-    assert s.events[-1].endpoint_reason == 'silence'
+@pytest.mark.parametrize(('text', 'reason', 'after_s'), [
+    ('Turn on the light.', 'smart', 1.5), ('Turn on the', 'silence', 2.0)])
+def test_what_does_not_sound_finished_is_judged_once_and_waited_for(text, reason, after_s):
+    s = Script(text, endpointing=Endpointing(2.0, smart=True)).voice(1).silence(0.2)
+    s.give(s.turn.on_judgement(0, 0.1))
+    s.silence(2.2)
+    assert len([a for a in s.actions if isinstance(a, JudgeRequest)]) == 1
+    final = s.events[-1]
+    assert final.endpoint_reason == reason
+    assert final.endpoint_s - final.speech_end_s == pytest.approx(after_s, abs=0.04)
+
+
+def test_patience_is_never_longer_than_the_silence_setting():
+    s = Script(endpointing=Endpointing(0.7, smart=True)).voice(1).silence(2)
+    assert s.events[-1].endpoint_s - s.events[-1].speech_end_s == pytest.approx(0.7, abs=0.04)
+
+
+def test_a_judgement_that_never_comes_costs_patience_only():
+    s = Script(endpointing=Endpointing(2.0, smart=True)).voice(1).silence(2.2)
+    assert s.events[-1].endpoint_reason == 'smart'
+
+
+def test_long_pauses_are_left_out_of_what_is_judged():
+    s = Script('Turn on the', endpointing=Endpointing(2.0, smart=True))
+    s.silence(1).voice(1).silence(1).voice(1).silence(0.15).voice(0.5).silence(0.2)
+    first, *_, last = [a.stretches for a in s.actions if isinstance(a, JudgeRequest)]
+    assert len(first) == 1 and len(last) == 2
+    assert sum(b - a for a, b in last) == pytest.approx(0.3 + 1.0 + 0.2 + 1.65 + 0.1, abs=0.1)
+    assert last[0][1] == pytest.approx(102.1, abs=0.05)
+    assert last[1][0] == pytest.approx(102.9, abs=0.05)
+
+
+def test_fixed_mode_asks_for_no_judgement():
+    s = Script().voice(1).silence(2.2)
+    assert not [a for a in s.actions if isinstance(a, JudgeRequest)]
 
 
 def test_judgement_that_comes_after_going_on_is_dropped():

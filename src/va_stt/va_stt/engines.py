@@ -10,6 +10,7 @@ from typing import Any
 from va_common.model_catalogue import model_path, models_dir
 from va_common.profile import Profile
 from va_stt.echo_canceller import EchoCanceller, make_echo_canceller
+from va_stt.end_of_turn import EndOfTurn
 from va_stt.linear_canceller import LinearCanceller
 from va_stt.silero_vad import SileroVad
 from va_stt.smart_turn import SmartTurn
@@ -50,13 +51,14 @@ def load_vad(setting: Setting) -> SileroVad:
     return SileroVad(model_path(*VAD_MODEL, root=_root(setting)))
 
 
-def load_smart_turn(setting: Setting) -> SmartTurn:
-    """The end-of-turn model.
+def load_end_of_turn(setting: Setting) -> EndOfTurn:
+    """What judges the ends of turns by their sound.
 
     Raises:
         AssistantError: MODEL_MISSING or ENGINE_FAILED.
     """
-    return SmartTurn(model_path(*SMART_TURN_MODEL, root=_root(setting)))
+    smart_turn = SmartTurn(model_path(*SMART_TURN_MODEL, root=_root(setting)))
+    return EndOfTurn(smart_turn.probability)
 
 
 def load_canceller(setting: Setting) -> EchoCanceller:

@@ -10,6 +10,8 @@ from dataclasses import replace
 import threading
 from typing import Any
 
+import numpy as np
+
 from va_common.errors import AssistantError, error_of, ErrorCode
 from va_common.ids import TurnKey
 from va_stt.blocks import Int16
@@ -35,7 +37,7 @@ class Listening:
         read: gives [from_s, to_s) of the microphone.
         transcribe: runs in its worker.
         submit_transcribe: puts a call into the transcription worker.
-        judge: completeness of a sentence, 0 to 1; None without smart endpointing.
+        judge: probability of an end, 0 to 1; None without smart endpointing.
         submit_judge: puts a call into the worker of ``judge``.
     """
 
@@ -173,7 +175,7 @@ class Listening:
         try:
             job = self._submit_judge(self._run_judge, turn, request)
         except AssistantError:
-            return  # the next check, or silence_ms, decides
+            return  # patience, or silence_ms, decides
         job.add_done_callback(
             lambda done: self._take(turn, done, turn.on_judgement, request.revision))
 
@@ -186,7 +188,7 @@ class Listening:
     def _run_judge(self, turn: TurnListener, request: JudgeRequest) -> float | None:
         if self._judge is None or not turn.wants(request.revision):
             return None
-        return self._judge(self._read(request.from_s, request.to_s))
+        return self._judge(np.concatenate([self._read(*s) for s in request.stretches]))
 
     def _take(self, turn: TurnListener, done: Future[Any],
               handle: Callable[[int, Any], list[Action]], revision: int) -> None:

@@ -26,6 +26,7 @@ from va_stt.audio_thread import AudioThread
 from va_stt.blocks import RATE
 from va_stt.capture_pipeline import CapturePipeline
 from va_stt.control_api import ControlApi
+from va_stt.end_of_turn import EndOfTurn
 from va_stt.far_end import FarEnd
 from va_stt.listening import Listening
 from va_stt.microphone import Microphone
@@ -60,7 +61,7 @@ class SttNode(AssistantNode):
         self._workers: list[Worker] = []
         self._transcribing_since: float | None = None
         self._smart_lock = threading.Lock()
-        self._smart: Any = None
+        self._smart: EndOfTurn | None = None
         self._far_end = FarEnd()
         self._topic: TopicSource | None = None
         self._refusals = Throttle(5.0)
@@ -89,7 +90,7 @@ class SttNode(AssistantNode):
         canceller = engines.load_canceller(self.setting)
         self._recogniser = self._make_transcriber(self.setting, self.profile)
         if self.setting('endpointing') == 'smart':
-            self._smart_turn()
+            self._end_of_turn()
         buffer = TimedBuffer(BUFFER_S + self.setting('max_utterance_ms') / 1000)
         speech_worker, judge_worker = Worker('stt-transcribe', 4), Worker('stt-judge', 2)
         self._workers = [speech_worker, judge_worker]
@@ -139,7 +140,7 @@ class SttNode(AssistantNode):
     def on_setting(self, key: str, value: Any) -> None:
         """Load the end-of-turn model when it is asked for while running."""
         if key == 'endpointing' and value == 'smart' and self._listening is not None:
-            self._smart_turn()
+            self._end_of_turn()
 
     # Health -----------------------------------------------------------------------------------
 
@@ -249,10 +250,10 @@ class SttNode(AssistantNode):
 
     def _judge(self, samples: Any) -> float:
         """Run in the worker of the end-of-turn model."""
-        return float(self._smart_turn().probability(samples))
+        return self._end_of_turn().probability(samples)
 
-    def _smart_turn(self) -> Any:
+    def _end_of_turn(self) -> EndOfTurn:
         with self._smart_lock:
             if self._smart is None:
-                self._smart = engines.load_smart_turn(self.setting)
+                self._smart = engines.load_end_of_turn(self.setting)
             return self._smart

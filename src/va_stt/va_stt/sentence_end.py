@@ -41,7 +41,6 @@ _INVERTED = frozenset((
 """After "when" these make a question, anything else a clause."""
 _LONG = 4
 _CLAUSE_WORDS = 2
-_WANTS_TO_KNOW = re.compile(r'\b(?:like|want|love|need) to know$|.+ how (?:much|many)$')
 _UNFINISHED = re.compile(r'(?:\.\.\.|…|[,;:–—-])\s*$')
 _WORD = re.compile(r"[\w']+")
 
@@ -58,8 +57,7 @@ def open_ended(text: str) -> bool:
     words = _WORD.findall(text.lower())
     if not words:
         return False
-    return _ends_open(words) or _lacks_main_clause(words, text) \
-        or _WANTS_TO_KNOW.search(' '.join(words)) is not None
+    return _ends_open(words) or _lacks_main_clause(words, text)
 
 
 def _ends_open(words: list[str]) -> bool:
@@ -78,6 +76,8 @@ def _lacks_main_clause(words: list[str], text: str) -> bool:
 
     Or with a preposition; short ones are answers: "In the kitchen."
     """
+    if words[0] == 'even' and len(words) > 1:
+        words = words[1:]
     if words[0] in _PREPOSITIONS and len(words) >= _LONG and ',' not in text:
         return True
     if words[0] not in _SUBORDINATE or len(words) == 1:

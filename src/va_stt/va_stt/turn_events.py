@@ -56,11 +56,11 @@ class TranscribeRequest:
 
 @dataclass(frozen=True)
 class JudgeRequest:
-    """Judge whether [from_s, to_s) is a complete sentence."""
+    """Judge whether the turn is over."""
 
     revision: int
-    from_s: float
-    to_s: float
+    stretches: tuple[tuple[float, float], ...]
+    """Of the microphone, [from, to) each; the pauses between them are left out."""
 
 
 Action = TurnEvent | TranscribeRequest | JudgeRequest

@@ -21,6 +21,12 @@ RESUME_S = 0.09
 """Voice after a pause that means the user goes on."""
 BREAK_S = 0.1
 """Silence that ends a run of voice before it has become speech."""
+EARLY_S = 0.16
+SMART_EARLY_S = 0.09
+"""Three frames. The voice detector still hears the room for about 0.1 s after the voice, so that
+gaps within words do not reach it: 5 gaps in 24 sentences did, all of 128 ms and more."""
+KEPT_S = 0.1
+"""Of a pause, at each side, where it is shortened."""
 HYSTERESIS = 0.15
 NEVER = 2.0
 
@@ -130,20 +136,47 @@ class Endpointing:
     silence_s: float = 2.0
     """Silence that ends it in any case."""
     smart: bool = False
-    """Whether a complete sentence ends it earlier."""
-    early_s: float = 0.16
-    """Silence after which the turn is worked on ahead of its end."""
-    checks_s: tuple[float, ...] = (0.16, 1.5)
-    """Silences at which completeness is judged.
+    """Whether what sounds and reads complete ends it earlier."""
+    sure: float = 0.6
+    """Probability of an end, by its sound, from which it is one at once."""
+    patient_s: float = 1.5
+    """Silence that ends it however it sounds, if it reads like a whole sentence: few people pause
+    longer within one."""
 
-    Once, early: the longer the silence that Smart Turn hears, the more takes it for an end, and
-    after 0.6 s nearly everything (92 % of the beginnings of sentences that were tried)."""
-    complete: float = 0.8
-    """Probability from which a sentence counts as complete."""
+    @property
+    def early_s(self) -> float:
+        """Silence after which the turn is worked on ahead of its end."""
+        return min(SMART_EARLY_S if self.smart else EARLY_S, self.silence_s)
+
+
+class Stretches:
+    """The sound of a turn with its long pauses shortened.
+
+    Smart Turn takes a sentence for an unfinished one after a pause of a second within it: it tells
+    108 pauses and ends apart with an area under the curve of 0.48, and 0.67 with the pause cut.
+
+    Args:
+        from_s: where the sound begins, Unix seconds.
+    """
+
+    def __init__(self, from_s: float) -> None:
+        self._from_s = from_s
+        self._done: list[tuple[float, float]] = []
+
+    def skip(self, pause_from_s: float, pause_to_s: float) -> None:
+        """Leave out a pause but for ``KEPT_S`` at each side."""
+        from_s, to_s = pause_from_s + KEPT_S, pause_to_s - KEPT_S
+        if to_s > from_s:
+            self._done.append((self._from_s, from_s))
+            self._from_s = to_s
+
+    def until(self, to_s: float) -> tuple[tuple[float, float], ...]:
+        """All of it up to a time, [from, to) each."""
+        return (*self._done, (self._from_s, to_s))
 
 
 class Pause:
-    """The silence after speech: how long it is, whether the user went on, what is due.
+    """The silence after speech: how long it is, and whether the user went on.
 
     Args:
         since_s: end of the last voiced frame, Unix seconds.
@@ -153,7 +186,6 @@ class Pause:
         self.since_s = since_s
         self.silence_s = 0.0
         self._resumed_s = 0.0
-        self._checks = 0
 
     def feed(self, frame: VadFrame, voiced: bool) -> bool:
         """Take a frame; True: the user went on speaking."""
@@ -165,13 +197,3 @@ class Pause:
     def resuming(self) -> bool:
         """Whether the last frame was voice: the end is not decided in the middle of it."""
         return self._resumed_s > 0.0
-
-    def check_due(self, endpointing: Endpointing) -> bool:
-        """Whether completeness should be judged now; each check is due once."""
-        checks = endpointing.checks_s
-        if not endpointing.smart or self._checks >= len(checks):
-            return False
-        if self.silence_s < checks[self._checks]:
-            return False
-        self._checks += 1
-        return True
