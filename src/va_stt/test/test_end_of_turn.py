@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -16,7 +18,7 @@ def voice(*pitches_hz: float, seconds_each: float = 0.4) -> np.ndarray:
     """A buzz with eight harmonics that glides from pitch to pitch, int16."""
     count = round(seconds_each * RATE)
     hz = np.concatenate([np.linspace(a, b, count)
-                         for a, b in zip(pitches_hz, pitches_hz[1:], strict=False)])
+                         for a, b in pairwise(pitches_hz)])
     phase = 2 * np.pi * np.cumsum(hz) / RATE
     sound = sum(np.sin(k * phase) / k for k in range(1, 9))
     return np.asarray(5000 * sound, np.int16)

@@ -32,6 +32,9 @@ OCTAVE_COST = 0.02
 OUTLIER = 10.0
 """Semitones from the median: taken for an error."""
 LOW_SHARE = 0.1
+"""Quantile that is the low end of a range."""
+END_SHARE = 0.25
+"""Quantile that is the pitch at the end: the lowest is too often an error."""
 END_FRAMES = 15
 FEWEST_FRAMES = 30
 
@@ -43,7 +46,7 @@ def final_fall(samples: Int16) -> float | None:
         samples: the sound since the speech began, (n,) int16, 16 kHz.
 
     Returns:
-        Semitones of the lowest pitch in the last 150 ms of voice above (positive) or below
+        Semitones of the low pitch in the last 150 ms of voice above (positive) or below
         (negative) the low end of the speaker's range so far; None with less than 0.3 s of voice.
     """
     sound = int16_to_float(samples)
@@ -55,7 +58,7 @@ def final_fall(samples: Int16) -> float | None:
     tones = 12.0 * np.log2(pitch_hz[places] / np.median(pitch_hz[places]))
     places, tones = places[np.abs(tones) < OUTLIER], tones[np.abs(tones) < OUTLIER]
     at_end = tones[places > places[-1] - END_FRAMES]
-    return float(at_end.min() - np.quantile(tones, LOW_SHARE))
+    return float(np.quantile(at_end, END_SHARE) - np.quantile(tones, LOW_SHARE))
 
 
 def pitch(sound: Floats) -> Floats:

@@ -137,7 +137,7 @@ class Endpointing:
     """Silence that ends it in any case."""
     smart: bool = False
     """Whether what sounds and reads complete ends it earlier."""
-    sure: float = 0.6
+    sure: float = 0.62
     """Probability of an end, by its sound, from which it is one at once."""
     patient_s: float = 1.5
     """Silence that ends it however it sounds, if it reads like a whole sentence: few people pause
