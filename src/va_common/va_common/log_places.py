@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the logs of one assistant are: for the logger, and for whoever reads them."""
+"""Where one assistant keeps its logs and clips: for who writes them, and who reads them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,22 @@ def log_folder(setting: str, namespace: str, environ: Mapping[str, str] = os.env
         namespace: ROS namespace, as ``/robot1``.
         environ: the environment.
     """
+    return _folder(setting, namespace, 'log', environ)
+
+
+def clip_folder(setting: str, namespace: str, environ: Mapping[str, str] = os.environ) -> Path:
+    """The folder of the sound around wakes.
+
+    Args:
+        setting: ``[kwd] wake_clips_dir``; empty: ``wakes`` where ``log`` is by default.
+        namespace: ROS namespace, as ``/robot1``.
+        environ: the environment.
+    """
+    return _folder(setting, namespace, 'wakes', environ)
+
+
+def _folder(setting: str, namespace: str, name: str, environ: Mapping[str, str]) -> Path:
     if setting:
         return Path(setting).expanduser().absolute()
     state = environ.get('XDG_STATE_HOME') or str(Path.home() / '.local' / 'state')
-    return Path(state) / 'va' / label_of(namespace) / 'log'
+    return Path(state) / 'va' / label_of(namespace) / name

@@ -118,6 +118,11 @@ SETTINGS: tuple[Setting, ...] = (
        live=True),
     _s('kwd', 'yes_phrases', 'str_list', ('Yes?', 'Yes, Master?', 'Sup?', 'Yo'),
        'acknowledgements, one is drawn at random', live=True),
+    _s('kwd', 'wake_clips', 'int', 0,
+       'keep the sound around the newest so many wakes (3 s each, 96 kB), for tuning; 0: none',
+       (0, 1000), live=True),
+    _s('kwd', 'wake_clips_dir', 'str', '',
+       'folder of that sound; empty: ~/.local/state/va/<namespace>/wakes'),
 
     _s('stt', 'aec_enabled', 'bool', True, 'cancel the echo of the own speaker'),
     _s('stt', 'aec_backend', 'str', 'webrtc_aec3', 'echo canceller', choices=('webrtc_aec3',)),

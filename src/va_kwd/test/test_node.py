@@ -173,6 +173,32 @@ def test_threshold_cooldown_and_phrases_change_live(make_node, run):
     assert not node.set_parameters([Parameter('confidence_threshold', value=1.5)])[0].successful
 
 
+def test_the_sound_around_a_wake_is_kept_when_that_is_set_live(make_node, run, tmp_path):
+    node = make_node(wake_clips_dir=str(tmp_path / 'wakes'))
+    robot = run(node)
+    node.fake.script = [0.0, 0.9]
+    robot.send(np.full(1280 * 16, 5, np.int16))
+    frames(node, 16)
+    assert node.set_parameters([Parameter('wake_clips', value=2)])[0].successful
+    node.fake.script = [0.0] * 25 + [0.9]
+    robot.send(np.full(1280 * 40, 7, np.int16), start_s=1016 * 0.08 + 1000)
+    (clip,) = wait_for(lambda: list(tmp_path.glob('wakes/wake_*.wav')), 20, 'the clip')
+    assert clip.name.endswith('_hey_jarvis_0.90.wav')
+    assert clip.stat().st_mode & 0o777 == 0o600
+    assert clip.stat().st_size == pytest.approx(3 * 32000, abs=5000)
+
+
+def test_a_clip_that_cannot_be_written_is_counted_and_the_wake_stands(make_node, run, tmp_path):
+    (tmp_path / 'file').write_text('in the way')
+    node = make_node(wake_clips=2, wake_clips_dir=str(tmp_path / 'file'))
+    robot = run(node)
+    node.fake.script = [0.0, 0.9]
+    robot.send(np.zeros(1280 * 16, np.int16))
+    wait_for(lambda: node.progress.counts().get('clips lost') == 1, 20, 'the loss')
+    assert len(robot.wakes) == 1
+    assert node.problem() is None
+
+
 def test_wrong_messages_are_refused_and_the_node_lives(make_node, run):
     node = make_node()
     robot = run(node)

@@ -12,13 +12,16 @@ from va_common.audio_io import SAMPLE_RATE
 from va_common.audio_messages import from_chunk
 from va_common.errors import AssistantError, error_of, ErrorCode
 from va_common.lifecycle import AssistantNode
+from va_common.log_places import clip_folder
 from va_common.model_catalogue import model_path, models_dir
 from va_common.ros_time import to_msg, to_seconds
 from va_common.settings import SettingValue
+from va_common.worker import Worker
 from va_interfaces.msg import AudioChunk, Wake
 from va_kwd.detector import Detection, Detector
 from va_kwd.events_api import WakeEvent, WakeEvents
 from va_kwd.scoring_queue import Chunk, ScoringQueue
+from va_kwd.wake_clips import WakeClips
 from va_kwd.wake_engine import WakeEngine, WakeScorer, WARM_UP_FRAMES
 from va_kwd.wake_words import parse_wake_words, WakeWord
 
@@ -29,6 +32,7 @@ _STALL_STEPS_S = (STALL_S, 10.0, 60.0, 600.0, 3600.0)
 QUEUE_CHUNKS = 25
 """2 s of sound; what is older is no longer worth a wake."""
 _SLOW_LOG_S = 10.0
+_CLIPS_WAITING = 4
 
 
 class KwdNode(AssistantNode):
@@ -41,11 +45,13 @@ class KwdNode(AssistantNode):
         self._chance = chance or random.Random()
         self._detector: Detector | None = None
         self._queue: ScoringQueue | None = None
+        self._clips: WakeClips | None = None
+        self._clip_writer: Worker | None = None
         self._events = WakeEvents((), self._chance)
         self._entities: list[tuple[Any, Any]] = []
         self._scoring_error: str | None = None
         self._frames_before = 0
-        self._refused_logged_s = -_SLOW_LOG_S
+        self._warned_s: dict[str, float] = {}
         # Last: with autostart, configure may begin before this returns.
         super().__init__('kwd', section='kwd', shared=('system',), **kwargs)
 
@@ -63,6 +69,11 @@ class KwdNode(AssistantNode):
             self.make_engine(words), words, self.setting('confidence_threshold'),
             self.setting('cooldown_ms') / 1000.0, self.setting('second_check'))
         self._events = WakeEvents(self.setting('yes_phrases'), self._chance)
+        self._clip_writer = Worker('kwd-clips', _CLIPS_WAITING)
+        folder = clip_folder(self.setting('wake_clips_dir'), self.get_namespace())
+        self._clips = WakeClips(folder, self._clip_writer.submit,
+                                lambda why: self._warn('clips lost', why))
+        self._clips.limit = self.setting('wake_clips')
         self._queue = ScoringQueue(self._score, self._scoring_failed, QUEUE_CHUNKS)
         self._wakes = self.create_publisher(Wake, 'kwd/wake', qos.EVENTS)
         self._entities = [
@@ -93,16 +104,23 @@ class KwdNode(AssistantNode):
         if self._queue is not None:
             self._queue.clear()
             self._queue.wait_idle(STALL_S)
+        if self._clips is not None:
+            self._clips.reset()
 
     def do_cleanup(self) -> None:
-        """Let go of the models, the thread and the topics."""
+        """Let go of the models, the threads and the topics."""
         while self._entities:
             destroy, entity = self._entities.pop()
             destroy(entity)
         queue, self._queue = self._queue, None
-        self._detector = None
-        if queue is not None:
-            queue.stop()
+        writer, self._clip_writer = self._clip_writer, None
+        self._detector = self._clips = None
+        try:
+            if queue is not None:
+                queue.stop()
+        finally:
+            if writer is not None:
+                writer.stop()
 
     def health_problem(self) -> str | None:
         """Sound that is not or cannot be scored, or none at all: that is not its own fault."""
@@ -132,10 +150,12 @@ class KwdNode(AssistantNode):
         }
 
     def on_setting(self, key: str, value: SettingValue) -> None:
-        """Threshold, cooldown and phrases take effect with the next frame."""
-        detector = self._detector
+        """Threshold, cooldown, phrases and clips take effect with the next frame."""
+        detector, clips = self._detector, self._clips
         if key == 'yes_phrases':
             self._events.yes_phrases = self.setting('yes_phrases')
+        elif clips is not None and key == 'wake_clips':
+            clips.limit = self.setting(key)
         elif detector is not None and key == 'confidence_threshold':
             detector.threshold = self.setting(key)
         elif detector is not None and key == 'cooldown_ms':
@@ -153,28 +173,32 @@ class KwdNode(AssistantNode):
             samples = from_chunk(message)
             _check_rate(message.sample_rate)
         except AssistantError as error:
-            self._refuse(error)
+            self._warn('refused', error.message)
             return
         self.progress.advance('chunks')
         queue.put((samples, message.sequence, to_seconds(message.header.stamp)))
 
-    def _refuse(self, error: AssistantError) -> None:
-        self.progress.advance('refused')
+    def _warn(self, count: str, message: str) -> None:
+        """Count a loss; a line in the log every 10 s at most for each kind."""
+        self.progress.advance(count)
         now_s = time.monotonic()
-        if now_s - self._refused_logged_s >= _SLOW_LOG_S:
-            self._refused_logged_s = now_s
-            self.log.warning(error.message)
+        if now_s - self._warned_s.get(count, -_SLOW_LOG_S) >= _SLOW_LOG_S:
+            self._warned_s[count] = now_s
+            self.log.warning(message)
 
     def _score(self, chunk: Chunk) -> None:
-        detector = self._detector
-        if detector is None or not self.is_active:
+        detector, clips = self._detector, self._clips
+        if detector is None or clips is None or not self.is_active:
             return
         detections = detector.process(*chunk)
+        samples, _, start_s = chunk
+        clips.hear(samples, start_s)
         self._scoring_error = None
         self.progress.advance('frames')
         self.look_again()
         for detection in detections:
             self._wake(detection)
+            clips.keep(detection)
 
     def _scoring_failed(self, raised: Exception) -> None:
         error = error_of(raised)
