@@ -15,8 +15,12 @@ from hearing.sounds import Sound
 from va_common.audio_io import float_to_int16
 from va_stt.blocks import Block
 from va_stt.capture_clock import CaptureClock
+from va_tts.play_clock import PlayClock
 
 CHUNK = 1280
+WARM_S = 60.0
+"""The assistant has been on for so long: both devices run all the time."""
+WARM_BLOCKS = round(WARM_S * RATE / BLOCK)
 AHEAD_S = (0.02, 0.15)
 """How long before its play time tts announces a chunk; drawn anew for each."""
 
@@ -31,7 +35,7 @@ class Echo:
     drift: float = 200e-6
     """How much faster the microphone's clock runs."""
     jitter_s: float = 0.003
-    """Standard deviation of the stamps of both devices."""
+    """Standard deviation of the times that both devices give with each block."""
     floor_dbfs: float = -75.0
     """Noise of the microphone."""
 
@@ -51,20 +55,41 @@ def play(chain: Chain, far: Sound, echo: Echo, near: Sound | None = None, seed: 
         -> NDArray[np.int16]:
     """Let a chain hear a room in which ``far`` is played and ``near`` is said.
 
-    The reference comes as tts sends it, chunk by chunk while there is sound, a little ahead of
-    its play time, with jitter in its stamps; what the microphone heard is returned.
+    The reference comes as tts sends it: chunk by chunk while there is sound, each 20 to 150 ms
+    ahead of its play time, which tts has from the times of its device; what the microphone heard
+    is returned.
     """
     random = np.random.default_rng(seed)
     heard = at_microphone(far, echo, near, seed)
-    reference, clock, sent = float_to_int16(far), CaptureClock(RATE), 0
-    for first in range(0, heard.size - BLOCK + 1, BLOCK):
-        now_s = first / (RATE * (1.0 + echo.drift))
+    reference, sent = float_to_int16(far), 0
+    played_s = _play_times(reference.size, echo.jitter_s, random)
+    captured_s = _capture_times(heard.size, echo, random)
+    for number, start_s in enumerate(captured_s):
+        now_s = number * BLOCK / (RATE * (1.0 + echo.drift))
         while sent < reference.size and sent / RATE - random.uniform(*AHEAD_S) < now_s:
             chunk = reference[sent:sent + CHUNK]
             if chunk.any():
-                stamp_s = T0 + sent / RATE + random.normal(0, echo.jitter_s)
-                chain.far_end.add(chunk, stamp_s)
+                chain.far_end.add(chunk, played_s[sent // BLOCK])
             sent += CHUNK
-        start_s = clock.stamp(T0 + now_s + random.normal(0, echo.jitter_s), BLOCK)
-        chain.feed(Block(heard[first:first + BLOCK], start_s))
+        chain.feed(Block(heard[number * BLOCK:(number + 1) * BLOCK], start_s))
     return heard
+
+
+def _play_times(samples: int, jitter_s: float, random: np.random.Generator) -> list[float]:
+    """Of each block, by tts's clock, from what a jittery device says."""
+    clock, latency_s = PlayClock(RATE, 0.03), 0.03
+    times = []
+    for number in range(-WARM_BLOCKS, samples // BLOCK + 1):
+        stream_s = WARM_S + number * BLOCK / RATE
+        dac_s = stream_s + max(0.002, latency_s + random.normal(0, jitter_s))
+        times.append(clock.block(BLOCK, T0 - WARM_S + stream_s, stream_s, dac_s) - latency_s)
+    return times[WARM_BLOCKS:]
+
+
+def _capture_times(samples: int, echo: Echo, random: np.random.Generator) -> list[float]:
+    """Of each block, by stt's clock."""
+    clock = CaptureClock(RATE)
+    times = [clock.stamp(T0 + number * BLOCK / (RATE * (1.0 + echo.drift))
+                         + random.normal(0, echo.jitter_s), BLOCK)
+             for number in range(-WARM_BLOCKS, samples // BLOCK)]
+    return times[WARM_BLOCKS:]

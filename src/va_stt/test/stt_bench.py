@@ -18,6 +18,7 @@ from va_stt.far_end import FarEnd
 from va_stt.listening import Listening
 from va_stt.turn_events import Kind, TurnEvent
 from va_stt.turn_listener import TurnRequest
+from va_stt.two_path import TwoPathCanceller
 from va_stt.vad_finalize import VadFrame
 
 T0 = 1_000_000.0
@@ -47,7 +48,7 @@ class Bench:
         self.listening = Listening(buffer.read, transcribe, at_once, judge, at_once)
         self.pipeline = CapturePipeline(
             self.far_end, canceller or NoEchoCanceller(), detector, buffer,
-            self.chunks.append, self._on_frame)
+            self.chunks.append, self._on_frame, TwoPathCanceller() if canceller else None)
 
     def _on_frame(self, frame: VadFrame) -> None:
         self.frames.append(frame)

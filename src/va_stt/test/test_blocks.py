@@ -6,7 +6,6 @@ import pytest
 
 from va_stt.blocks import Block, GapFiller, Reblock
 from va_stt.capture_clock import CaptureClock
-from va_stt.level_meter import LevelMeter
 
 
 def block(count: int, start_s: float = 100.0, value: int = 1) -> Block:
@@ -21,6 +20,15 @@ def test_reblock_keeps_samples_and_times():
     assert [len(b.samples) for b in out] == [512, 512, 512]
     assert np.array_equal(np.concatenate([b.samples for b in out]), sound[:1536])
     assert [b.start_s for b in out] == pytest.approx([100, 100.032, 100.064])
+
+
+def test_what_waits_can_still_be_replaced():
+    cutter = Reblock(512)
+    assert [len(b.samples) for b in cutter.feed(block(700))] == [512]
+    cutter.overwrite(np.full(100, 9, np.int16))
+    (rest,) = cutter.feed(block(324, 100 + 700 / 16000))
+    assert (rest.samples[:88] == 1).all() and (rest.samples[88:188] == 9).all()
+    cutter.overwrite(np.full(100, 9, np.int16))
 
 
 def test_gap_is_filled_with_silence_and_counted():
@@ -81,21 +89,3 @@ def test_clock_settles_on_wrong_first_reports():
             assert not clock.settled
     assert clock.settled
     assert stamp_s == pytest.approx(100 + 0.02 * 99, abs=0.002)
-
-
-@pytest.mark.parametrize(('value', 'word'), [(32767, 'clipping'), (6000, 'DC offset'),
-                                             (0, 'silent')])
-def test_meter_warns(value, word):
-    meter = LevelMeter()
-    for k in range(600):
-        meter.feed(block(320, 100 + 0.02 * k, value))
-    assert any(word in warning for warning in meter.warnings())
-
-
-def test_meter_is_content_with_ordinary_sound():
-    meter = LevelMeter()
-    sound = (np.random.default_rng(1).standard_normal(320) * 1000).astype(np.int16)
-    for k in range(600):
-        meter.feed(Block(sound, 100 + 0.02 * k))
-    assert meter.warnings() == []
-    assert meter.level_dbfs == pytest.approx(-30, abs=2)

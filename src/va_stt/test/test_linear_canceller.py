@@ -6,7 +6,9 @@ import pytest
 from stt_bench import RATE
 
 from va_common.audio_io import level_dbfs, TimedBuffer
+from va_stt.fractional import interpolate
 from va_stt.linear_canceller import BLOCK, LinearCanceller
+from va_stt.two_path import TwoPathCanceller
 
 SECONDS = 8
 
@@ -44,6 +46,54 @@ def test_a_voice_over_it_stays_as_it_is():
     clean = cancel(LinearCanceller(), mic, far)
     last = slice(-2 * RATE, None)
     assert np.corrcoef(clean[last], near[last])[0, 1] > 0.97
+
+
+def moved(sound, samples):
+    """The sound later by a number of samples that grows from the first number to the second."""
+    places = np.arange(sound.size) - np.linspace(*samples, sound.size)
+    return interpolate(sound.astype(np.float32), places).astype(np.int16)
+
+
+def test_clocks_that_part_are_followed_though_a_person_speaks():
+    far, mic, near = scene(near_from_s=4.0)
+    clean = cancel(LinearCanceller(), moved(mic, (0, 12)), far)
+    last = slice(-2 * RATE, None)
+    expected = moved(near, (0, 12))
+    assert np.corrcoef(clean[last], expected[last])[0, 1] > 0.9
+
+
+def test_a_person_is_told_from_the_echo():
+    far, mic, _ = scene(near_from_s=5.0)
+    canceller, judged = LinearCanceller(), []
+    for i in range(0, mic.size, BLOCK):
+        canceller.process(mic[i:i + BLOCK], far[i:i + BLOCK])
+        judged.append(canceller.near_db)
+    assert max(judged[50:249]) < 12.0
+    assert min(judged[255:]) > 12.0
+
+
+def unexpected(canceller, mic, far):
+    """Of each block, whether something is heard in it that is surely no echo."""
+    judged = []
+    for i in range(0, mic.size, BLOCK):
+        canceller.process(mic[i:i + BLOCK], far[i:i + BLOCK])
+        judged.append(canceller.near_db > 12.0 and not canceller.in_doubt)
+    return np.array(judged)
+
+
+def test_a_room_that_changes_is_no_person():
+    far, mic, _ = scene()
+    changed = np.concatenate([mic[:4 * RATE], -mic[4 * RATE:]])
+    judged = unexpected(TwoPathCanceller(), changed, far)
+    assert judged[200:].mean() < 0.05
+    assert judged[300:].sum() == 0
+
+
+def test_a_person_is_no_change_of_the_room():
+    far, mic, _ = scene(near_from_s=5.0)
+    judged = unexpected(TwoPathCanceller(), mic, far)
+    assert judged[:250].sum() == 0
+    assert judged[270:].mean() > 0.9
 
 
 def test_without_a_reference_nothing_changes():

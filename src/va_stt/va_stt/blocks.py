@@ -46,6 +46,12 @@ class Reblock:
         for first in range(0, full, self._size):
             yield Block(sound[first:first + self._size], start_s + first / RATE)
 
+    def overwrite(self, samples: Int16) -> None:
+        """Put other samples in the place of the newest; only what still waits can be replaced."""
+        count = min(len(samples), len(self._pending))
+        if count:
+            self._pending = np.concatenate([self._pending[:-count], samples[-count:]])
+
     def clear(self) -> None:
         """Drop what waits."""
         self._pending = np.zeros(0, np.int16)

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 from statistics import median
 
+from va_common.sample_clock import SampleClock
+
 JUMP_S = 0.05
 PERSISTENT = 5
-PULL = 0.005
 SETTLING_PULL = 0.3
 STEADY_S = 0.02
 STEADY_BLOCKS = 10
@@ -18,9 +19,9 @@ class CaptureClock:
     """Gives every block of a stream its start time, counted in samples.
 
     A device reports the capture time of a block with a jitter of milliseconds, and its rate is
-    off by some ppm. Counted samples have no jitter; the reported time pulls the count slowly
-    (a first-order loop of about 1 s at 20 ms blocks). A difference of more than ``JUMP_S`` that
-    persists is a gap, or a clock that was set: the count steps by it.
+    off by some ppm. Counted samples have no jitter; a :class:`SampleClock` holds them to the
+    reports. A difference of more than ``JUMP_S`` that persists is a gap, or a clock that was set:
+    the count steps by it.
 
     PortAudio on PulseAudio reports latencies that are wrong by up to 0.6 s for the first blocks
     of a stream. Until the reports agree with the count, for ``SETTLING_MAX_S`` at most, the count
@@ -32,12 +33,17 @@ class CaptureClock:
 
     def __init__(self, rate: int) -> None:
         self._rate = rate
-        self._next_s: float | None = None
+        self._clock: SampleClock | None = None
         self._counted_s = 0.0
         self._steady = 0
         self._off: list[float] = []
         self.settled = False
         self.jumps = 0
+
+    @property
+    def skew(self) -> float:
+        """How much longer than nominal a second of samples takes: 1e-6 is 1 ppm."""
+        return 0.0 if self._clock is None else self._clock.skew
 
     def stamp(self, reported_s: float, samples: int) -> float:
         """Return the start of a block in Unix seconds.
@@ -46,12 +52,20 @@ class CaptureClock:
             reported_s: start of the block as the device says, Unix seconds.
             samples: length of the block.
         """
-        start_s = reported_s if self._next_s is None else self._next_s
-        error_s = reported_s - start_s
-        start_s += self._follow(error_s) if self.settled else self._settle(error_s)
-        length_s = samples / self._rate
-        self._counted_s += length_s
-        self._next_s = start_s + length_s
+        if self._clock is None:
+            self._clock = SampleClock(self._rate, reported_s)
+        clock, error_s = self._clock, reported_s - self._clock.next_s
+        if not self.settled:
+            clock = SampleClock(self._rate, clock.next_s + self._settle(error_s))
+            self._clock = clock
+        elif abs(error_s) <= JUMP_S:
+            self._off.clear()
+            clock.take(reported_s)
+        else:
+            clock.next_s += self._jump(error_s)
+        start_s = clock.next_s
+        clock.advance(samples)
+        self._counted_s += samples / self._rate
         return start_s
 
     def _settle(self, error_s: float) -> float:
@@ -59,10 +73,7 @@ class CaptureClock:
         self.settled = self._steady >= STEADY_BLOCKS or self._counted_s >= SETTLING_MAX_S
         return error_s if abs(error_s) > JUMP_S else SETTLING_PULL * error_s
 
-    def _follow(self, error_s: float) -> float:
-        if abs(error_s) <= JUMP_S:
-            self._off.clear()
-            return PULL * error_s
+    def _jump(self, error_s: float) -> float:
         self._off.append(error_s)
         if len(self._off) < PERSISTENT:
             return 0.0

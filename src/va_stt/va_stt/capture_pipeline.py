@@ -10,11 +10,12 @@ from typing import Protocol
 import numpy as np
 
 from va_common.audio_io import TimedBuffer
+from va_common.level_meter import LevelMeter
 from va_stt.blocks import Block, GapFiller, Int16, RATE, Reblock
 from va_stt.echo_canceller import EchoCanceller
+from va_stt.echo_report import EchoReport
 from va_stt.far_end import FarEnd
-from va_stt.level_meter import LevelMeter
-from va_stt.linear_canceller import LinearCanceller
+from va_stt.two_path import TwoPathCanceller
 from va_stt.vad_finalize import VadFrame
 
 BLOCK = 320
@@ -27,13 +28,16 @@ ECHO_S = 0.5
 PLAYING_S = 0.1
 SETTLED_S = 4.0
 """Sound of the speaker that AEC3 needs to know the room; measured in four simulated rooms."""
-BOTH_SPEAK_DB = 12.0
-"""While echo is heard and AEC3 takes less than this, a person speaks over it."""
-BOTH_SPEAK_S = 0.3
+NEAR_DB = 12.0
+"""While echo is heard, sound that is so much louder than what may be left of it is a person's."""
+DISPUTED_DB = 12.0
+"""AEC3 takes more than this: to it, the sound is echo."""
+STILL_NEAR_DB = 6.0
+"""The same for one who has begun."""
+NEAR_HOLD_S = 0.3
 ONSET_BLOCKS = 20
 """What came before that is noticed and belongs to it: 0.4 s."""
 LEVEL_PULL = 0.15
-ERLE_PULL = 0.02
 
 
 class VoiceDetector(Protocol):
@@ -67,9 +71,9 @@ class CapturePipeline:
     def __init__(self, far_end: FarEnd, canceller: EchoCanceller, detector: VoiceDetector,
                  buffer: TimedBuffer, on_chunk: Callable[[Block], None],
                  on_frame: Callable[[VadFrame], None],
-                 linear: LinearCanceller | None = None) -> None:
+                 linear: TwoPathCanceller | None = None) -> None:
         self._linear = linear
-        self._both_s = 0.0
+        self._near_s = 0.0
         self._subtracted: deque[Block] = deque(maxlen=ONSET_BLOCKS)
         self._far_end = far_end
         self._canceller = canceller
@@ -78,6 +82,7 @@ class CapturePipeline:
         self._on_chunk = on_chunk
         self._on_frame = on_frame
         self.meter = LevelMeter()
+        self.echo = EchoReport()
         self.gaps = GapFiller()
         self._waiting: deque[Block] = deque()
         self._blocks = Reblock(BLOCK)
@@ -86,12 +91,10 @@ class CapturePipeline:
         self._spoken = Reblock(CHUNK)
         self._near_power = self._clean_power = 1.0
         self._echo_heard_s = 0.0
-        self.erle_db = 0.0
-        """Echo return loss enhancement while the speaker last played, in dB."""
 
     def feed(self, block: Block) -> None:
         """Take the next block of the microphone, any length, int16, 16 kHz."""
-        self.meter.feed(block)
+        self.meter.feed(block.samples, block.end_s)
         self._waiting.extend(self._blocks.feed(self.gaps.feed(block)))
         newest_s = block.end_s
         while self._waiting:
@@ -111,41 +114,56 @@ class CapturePipeline:
         self._canceller.reset()
         if self._linear is not None:
             self._linear.reset()
-        self._both_s = 0.0
+        self._near_s = 0.0
         self._echo_heard_s = 0.0
         self._detector.reset()
 
     def _process(self, block: Block) -> None:
         far = self._far_end.read(block.start_s, len(block.samples))
-        clean = Block(self._canceller.process(block.samples, far), block.start_s)
+        clean = self._choose(
+            block, Block(self._canceller.process(block.samples, far), block.start_s), far)
         self._measure(block, clean)
-        for chunk in self._spoken.feed(self._for_words(block, clean, far)):
+        for chunk in self._spoken.feed(clean):
             self._buffer.append(chunk.samples, chunk.start_s)
         for chunk in self._chunks.feed(clean):
             self._on_chunk(chunk)
         for frame in self._frames.feed(clean):
             self._on_frame(self._judge(frame))
 
-    def _for_words(self, near: Block, clean: Block, far: Int16) -> Block:
-        """What is transcribed of a block."""
+    def _choose(self, near: Block, clean: Block, far: Int16) -> Block:
+        """AEC3's sound, or what is only subtracted while a person speaks over the speaker."""
         if self._linear is None:
             return clean
         if not self._far_end.loud_since(near.end_s, ECHO_S):
             self._linear.rest()
+            self._subtracted.clear()
             return clean
         subtracted = Block(self._linear.process(near.samples, far), near.start_s)
-        both_spoke = near.start_s - self._both_s < BOTH_SPEAK_S
-        if self._suppression_db() < BOTH_SPEAK_DB:
-            self._both_s = near.end_s
-            if not both_spoke:
-                self._take_back()
         self._subtracted.append(subtracted)
-        return subtracted if near.end_s - self._both_s < BOTH_SPEAK_S else clean
+        if self._is_near(near, clean):
+            if not self._near_since(near.start_s):
+                self._take_back()
+            self._near_s = near.end_s
+        return subtracted if self._near_since(near.start_s) else clean
+
+    def _is_near(self, near: Block, clean: Block) -> bool:
+        """Whether a person speaks over the speaker in this block."""
+        assert self._linear is not None
+        if self._near_since(near.start_s):
+            return self._linear.near_db > STILL_NEAR_DB
+        if self._linear.in_doubt and _db(near.samples, clean.samples) > DISPUTED_DB:
+            return False
+        return self._linear.near_db > NEAR_DB
+
+    def _near_since(self, at_s: float) -> bool:
+        """Whether a person spoke over the speaker in the moments before."""
+        return self._near_s > 0.0 and at_s - self._near_s < NEAR_HOLD_S
 
     def _take_back(self) -> None:
         """A person has begun to speak over the speaker: the first syllable counts, too."""
         for block in self._subtracted:
             self._buffer.overwrite(block.samples, block.start_s)
+        self._spoken.overwrite(np.concatenate([b.samples for b in self._subtracted])[:-BLOCK])
 
     def _judge(self, frame: Block) -> VadFrame:
         echo = self._far_end.loud_since(frame.end_s, ECHO_S)
@@ -156,9 +174,13 @@ class CapturePipeline:
     def _measure(self, near: Block, clean: Block) -> None:
         self._near_power += LEVEL_PULL * (_power(near.samples) - self._near_power)
         self._clean_power += LEVEL_PULL * (_power(clean.samples) - self._clean_power)
-        if self._far_end.loud_since(near.end_s, PLAYING_S):
+        self.echo.stuttered(near.end_s, self.gaps.gaps)
+        if not self._far_end.loud_since(near.end_s, ECHO_S):
+            self.echo.silent(near.samples)
+        elif self._far_end.loud_since(near.end_s, PLAYING_S) \
+                and not self._near_since(near.end_s):
             self._echo_heard_s += len(near.samples) / RATE
-            self.erle_db += ERLE_PULL * (self._suppression_db() - self.erle_db)
+            self.echo.played(near.samples, clean.samples)
 
     def _suppression_db(self) -> float:
         return float(10.0 * np.log10((self._near_power + 1.0) / (self._clean_power + 1.0)))
@@ -167,14 +189,19 @@ class CapturePipeline:
         """Values for /diagnostics."""
         return {
             'level_dbfs': f'{self.meter.level_dbfs:.0f}',
+            'peak_dbfs': f'{self.meter.peak_dbfs:.0f}',
             'clipped_samples': str(self.meter.clipped_samples),
-            'warnings': '; '.join(self.meter.warnings()),
+            'warnings': '; '.join(self.meter.warnings() + self.echo.warnings()),
             'gaps': str(self.gaps.gaps),
             'lost_s': f'{self.gaps.lost_s:.2f}',
             'late_reference_chunks': str(self._far_end.late_chunks),
-            'erle_db': f'{self.erle_db:.0f}',
+            'erle_db': f'{self.echo.erle_db:.0f}',
         }
 
 
 def _power(samples: Int16) -> float:
     return float(np.mean(np.square(samples.astype(np.float32))))
+
+
+def _db(before: Int16, after: Int16) -> float:
+    return float(10.0 * np.log10((_power(before) + 1.0) / (_power(after) + 1.0)))

@@ -11,9 +11,9 @@ from va_common.model_catalogue import model_path, models_dir
 from va_common.profile import Profile
 from va_stt.echo_canceller import EchoCanceller, make_echo_canceller
 from va_stt.end_of_turn import EndOfTurn
-from va_stt.linear_canceller import LinearCanceller
 from va_stt.silero_vad import SileroVad
 from va_stt.smart_turn import SmartTurn
+from va_stt.two_path import TwoPathCanceller
 from va_stt.whisper_cuda import WhisperEngine
 
 VAD_MODEL = ('silero-vad', 'silero_vad.onnx')
@@ -71,9 +71,9 @@ def load_canceller(setting: Setting) -> EchoCanceller:
         setting('aec_enabled'), setting('aec_backend'), setting('noise_suppression'))
 
 
-def load_linear(setting: Setting) -> LinearCanceller | None:
+def load_linear(setting: Setting) -> TwoPathCanceller | None:
     """The canceller for what is transcribed while both speak; None without echo cancelling."""
-    return LinearCanceller() if setting('aec_enabled') else None
+    return TwoPathCanceller() if setting('aec_enabled') else None
 
 
 def _root(setting: Setting) -> Path:

@@ -5,10 +5,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 import threading
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+from va_common.sample_clock import SampleClock
+from va_stt.blocks import Int16
+from va_stt.fractional import Float32, interpolate
 
 RATE = 16000
 LEAD_S = 0.04
@@ -19,39 +21,40 @@ reference, never one that comes before it."""
 KEEP_S = 3.0
 JITTER_S = 0.03
 """A chunk that begins within this of the end of the last one continues it without a seam."""
-PULL = 0.005
-"""How much each chunk's stamp moves its stretch; the first ones of a stretch move it more."""
 SLIP_SAMPLES = 32
 """A read position that is off by more than this (2 ms) jumps; below it glides."""
 GLIDE = 0.02
+PACE_PULL = 0.02
+MAX_SKEW = 0.003
+"""Blocks that are further apart than this from nominal do not follow each other."""
 AFTERGLOW_S = 0.2
 LOUD = 100.0
 """RMS of int16 samples (-50 dBFS) from which the reference counts as sound."""
 
-Int16 = NDArray[np.int16]
-Float32 = NDArray[np.float32]
-
 
 @dataclass
 class _Stretch:
-    """Samples played without a gap; ``origin_s`` is the play time of sample 0."""
+    """Samples played without a gap; the clock counts up to their end."""
 
-    origin_s: float
     samples: Float32
-    chunks: int = 1
+    clock: SampleClock
 
     @property
     def end_s(self) -> float:
-        return self.origin_s + len(self.samples) / RATE
+        return self.clock.next_s
+
+    def place(self, at_s: float) -> float:
+        """Where in the samples a play time is."""
+        return len(self.samples) - (self.end_s - at_s) * RATE / (1.0 + self.clock.skew)
 
 
 class FarEnd:
     """Buffer of reference chunks by play time. Thread-safe.
 
     Stamps of successive chunks jitter and drift (the speaker has a clock of its own). Chunks
-    that follow each other are joined into one stretch whose origin is pulled slowly towards
-    their stamps, and reading glides along the stretch with fractional steps (cubic
-    interpolation), so neither jitter nor drift makes a click that AEC3 would have to relearn.
+    that follow each other are joined into one stretch, counted by a :class:`SampleClock`, and
+    reading glides along the stretch with fractional steps, so neither jitter nor drift makes a
+    click that an echo canceller would have to relearn.
     """
 
     def __init__(self, lead_s: float = LEAD_S) -> None:
@@ -60,6 +63,8 @@ class FarEnd:
         self._stretches: list[_Stretch] = []
         self._cursor: float | None = None
         self._cursor_stretch: _Stretch | None = None
+        self._pace = 1.0
+        """Seconds that pass in a nominal second of the microphone."""
         self._read_s = 0.0
         self._loud_s = 0.0
         self.late_chunks = 0
@@ -77,13 +82,14 @@ class FarEnd:
             if start_s < self._read_s:
                 self.late_chunks += 1
             last = self._stretches[-1] if self._stretches else None
-            if last is not None and abs(start_s - last.end_s) <= JITTER_S:
-                last.chunks += 1
-                last.origin_s += max(PULL, 1.0 / last.chunks) * (start_s - last.end_s)
-                last.samples = np.concatenate([last.samples, sound])
-            else:
+            if last is None or abs(start_s - last.end_s) > JITTER_S:
                 self._cut_after(start_s)
-                self._stretches.append(_Stretch(start_s, sound))
+                last = _Stretch(np.zeros(0, np.float32), _clock_after(last, start_s))
+                self._stretches.append(last)
+            else:
+                last.clock.take(start_s)
+            last.samples = np.concatenate([last.samples, sound])
+            last.clock.advance(len(sound))
             self._forget_before(self._stretches[-1].end_s - 4 * KEEP_S)
 
     def read(self, start_s: float, count: int) -> Int16:
@@ -98,6 +104,7 @@ class FarEnd:
         """
         with self._lock:
             at_s = start_s + self._lead_s
+            self._follow_pace(at_s + count / RATE - self._read_s, count / RATE)
             self._read_s = at_s + count / RATE
             sound = self._glide(at_s, count)
             self._forget_before(at_s - KEEP_S)
@@ -128,13 +135,15 @@ class FarEnd:
             self._stretches.clear()
             self._cursor = self._cursor_stretch = None
             self._read_s = self._loud_s = 0.0
+            self._pace = 1.0
 
     def _cut_after(self, start_s: float) -> None:
         """Drop what was announced for ``start_s`` and later: a newer chunk says otherwise."""
         kept = []
         for stretch in self._stretches:
-            count = round((start_s - stretch.origin_s) * RATE)
+            count = round(stretch.place(start_s))
             if count > 0:
+                stretch.clock.advance(min(0, count - len(stretch.samples)))
                 stretch.samples = stretch.samples[:count]
                 kept.append(stretch)
         self._stretches = kept
@@ -142,46 +151,36 @@ class FarEnd:
     def _forget_before(self, limit_s: float) -> None:
         self._stretches = [s for s in self._stretches if s.end_s >= limit_s]
         for stretch in self._stretches:
-            count = int((limit_s - stretch.origin_s) * RATE)
+            count = int(stretch.place(limit_s))
             if count > RATE:
                 stretch.samples = stretch.samples[count:]
-                stretch.origin_s += count / RATE
                 if stretch is self._cursor_stretch and self._cursor is not None:
                     self._cursor -= count
 
     def _glide(self, at_s: float, count: int) -> Float32:
         stretch = next((s for s in self._stretches
-                        if s.origin_s - count / RATE < at_s < s.end_s), None)
+                        if -count < s.place(at_s) < len(s.samples)), None)
         if stretch is None:
             self._cursor = self._cursor_stretch = None
             return np.zeros(count, np.float32)
-        wanted = (at_s - stretch.origin_s) * RATE
+        wanted = stretch.place(at_s)
         if self._cursor is None or self._cursor_stretch is not stretch \
                 or abs(wanted - self._cursor) > SLIP_SAMPLES:
             self._cursor, self._cursor_stretch = float(round(wanted)), stretch
-        step = 1.0 + GLIDE * (wanted - self._cursor) / count
+        step = self._pace / (1.0 + stretch.clock.skew) + GLIDE * (wanted - self._cursor) / count
         positions = self._cursor + step * np.arange(count, dtype=np.float64)
         self._cursor += step * count
         return interpolate(stretch.samples, positions)
 
+    def _follow_pace(self, passed_s: float, nominal_s: float) -> None:
+        """Learn how fast the microphone's clock runs, from the times of successive blocks."""
+        pace = passed_s / nominal_s
+        if abs(pace - 1.0) < MAX_SKEW:
+            self._pace += PACE_PULL * (pace - self._pace)
 
-def interpolate(samples: Float32, positions: NDArray[np.floating[Any]]) -> Float32:
-    """Samples at fractional positions: Catmull-Rom cubic, zero outside.
 
-    Args:
-        samples: shape (n,), float32.
-        positions: shape (m,), in samples, any range.
-
-    Returns:
-        Shape (m,), float32. Whole positions give the samples themselves.
-    """
-    whole = np.floor(positions).astype(np.int64)
-    t = (positions - whole).astype(np.float32)
-    padded = np.pad(samples, (2, 3))
-    index = np.clip(whole + 2, 1, len(padded) - 3)
-    outside = (whole < -1) | (whole > len(samples))
-    p0, p1, p2, p3 = (padded[index + k] for k in (-1, 0, 1, 2))
-    value = p1 + 0.5 * t * (p2 - p0 + t * (2 * p0 - 5 * p1 + 4 * p2 - p3
-                                           + t * (3 * (p1 - p2) + p3 - p0)))
-    value[outside] = 0.0
-    return np.asarray(value, np.float32)
+def _clock_after(last: _Stretch | None, start_s: float) -> SampleClock:
+    """The clock of a new stretch; the speaker's rate is what it was."""
+    if last is None:
+        return SampleClock(RATE, start_s)
+    return SampleClock(RATE, start_s, last.clock.skew, last.clock.skew_deviation)

@@ -3,13 +3,17 @@
 
 from __future__ import annotations
 
+from va_common.sample_clock import SampleClock
+
 STEP_S = 0.25
 """A difference of the clocks this large is a clock that was set, not jitter."""
 JUMP_S = 0.04
 """A play time this far from the expected one is a real gap."""
 _SMALLEST_LATENCY_S = 0.001
 _OFFSET_GAIN = 0.001
-_TIME_GAIN = 0.05
+_SETTLING_S = 2.0
+"""PortAudio on PulseAudio reports wrong latencies at first: the count follows them closely."""
+_SETTLING_GAIN = 0.05
 
 
 class PlayClock:
@@ -24,7 +28,8 @@ class PlayClock:
         self._rate = rate
         self._latency_s = latency_s
         self._offset_s: float | None = None
-        self._next_s: float | None = None
+        self._clock: SampleClock | None = None
+        self._counted_s = 0.0
         self.latency_s = latency_s
 
     def block(self, frames: int, now_s: float, current_s: float, dac_s: float) -> float:
@@ -41,13 +46,23 @@ class PlayClock:
             latency = self._latency_s
         self.latency_s += 0.1 * (latency - self.latency_s)
         measured = self._offset(now_s - current_s) + current_s + latency
-        expected = self._next_s
-        if expected is None or abs(measured - expected) > JUMP_S:
-            start = measured
+        clock = self._clock
+        if clock is None or abs(measured - clock.next_s) > JUMP_S:
+            clock = self._clock = self._begin(clock, measured)
+        elif self._counted_s < _SETTLING_S:
+            clock.next_s += _SETTLING_GAIN * (measured - clock.next_s)
         else:
-            start = expected + _TIME_GAIN * (measured - expected)
-        self._next_s = start + frames / self._rate
+            clock.take(measured)
+        start = clock.next_s
+        clock.advance(frames)
+        self._counted_s += frames / self._rate
         return start
+
+    def _begin(self, before: SampleClock | None, start_s: float) -> SampleClock:
+        """Count anew from a time; the rate stays what it was."""
+        if before is None:
+            return SampleClock(self._rate, start_s)
+        return SampleClock(self._rate, start_s, before.skew, before.skew_deviation)
 
     def _offset(self, measured: float) -> float:
         """Unix time minus stream time.
