@@ -28,6 +28,7 @@ from va_loader.devices import device_problems
 from va_loader.instance import require_free_ports, running_instance
 from va_loader.options import Options, parse
 from va_loader.places import run_folder
+from va_loader.sound_check import listen
 
 ENGINES = {
     'cpu': ('openwakeword', 'sounddevice', 'pywebrtc_audio', 'faster_whisper', 'xllamacpp',
@@ -60,8 +61,8 @@ def examine(options: Options) -> list[Finding]:
     findings.append(Finding('configuration', (), str(config.path)))
     checks: tuple[tuple[str, Callable[[Options, Config], tuple[list[str], str]]], ...] = (
         ('profile', _profile), ('engines', _engines), ('models', _models),
-        ('audio devices', _devices), ('instance and ports', _ports), ('logs', _logs),
-        ('DDS is local', _dds))
+        ('audio devices', _devices), ('sound', _sound), ('instance and ports', _ports),
+        ('logs', _logs), ('DDS is local', _dds))
     return findings + [_finding(what, look, options, config) for what, look in checks]
 
 
@@ -113,6 +114,19 @@ def _models(options: Options, config: Config) -> tuple[list[str], str]:
 
 def _devices(options: Options, config: Config) -> tuple[list[str], str]:
     return device_problems(config), 'microphone and speaker are there'
+
+
+def _sound(options: Options, config: Config) -> tuple[list[str], str]:
+    """Play a second, record it, and say what was heard."""
+    audio = config.section('audio')
+    if 'topic' in (audio['audio_source'], audio['audio_sink']):
+        return [], 'not tried: sound comes or goes by topic'
+    if running_instance(run_folder(options.namespace)) is not None:
+        return [], 'not tried: an assistant is running; ./va status says what it hears'
+    if device_problems(config):
+        return [], 'not tried: there is no device'
+    heard = listen(str(audio['input_device']), str(audio['output_device']))
+    return heard.problems(), heard.sentence()
 
 
 def _ports(options: Options, config: Config) -> tuple[list[str], str]:
