@@ -7,7 +7,7 @@ from rclpy.exceptions import InvalidHandle
 from rclpy.executors import MultiThreadedExecutor
 from rclpy.node import Node
 
-from va_common.spinning import MAX_TORN, Spinner
+from va_common.spinning import MAX_TORN, RCLError, Spinner
 from va_common.testing import ros_context, wait_for
 
 
@@ -43,15 +43,15 @@ def test_an_exception_of_a_callback_is_told():
 
 
 class FakeExecutor:
-    """Every third wait is torn by something that was destroyed; with ``broken`` every wait."""
+    """Every third wait raises ``error``; with ``broken`` every wait."""
 
-    def __init__(self, broken=False):
-        self.broken, self.turns = broken, 0
+    def __init__(self, error, broken=False):
+        self.error, self.broken, self.turns = error, broken, 0
 
     def spin_once(self):
         self.turns += 1
         if self.broken or self.turns % 3 == 0:
-            raise InvalidHandle('cannot use Destroyable because destruction was requested')
+            raise self.error
 
     def create_task(self, _):
         """Nothing waits."""
@@ -60,11 +60,23 @@ class FakeExecutor:
         """Nothing is held."""
 
 
+TORN = (InvalidHandle('cannot use Destroyable because destruction was requested'),
+        RCLError("Failed to add 'rcl_action_server_t' to wait set: it is invalid"))
+
+
 @pytest.mark.parametrize('broken', [False, True])
-def test_a_wait_torn_by_what_was_destroyed_is_repeated_a_few_times(broken):
-    executor, failures = FakeExecutor(broken), []
+@pytest.mark.parametrize('error', TORN)
+def test_a_wait_torn_by_what_was_destroyed_is_repeated_a_few_times(error, broken):
+    executor, failures = FakeExecutor(error, broken), []
     spinner = Spinner(executor, failures.append)
     wait_for(lambda: failures or executor.turns > 100, 5, 'it goes on, or ends')
     spinner.stop(5.0)
-    assert [type(failure) for failure in failures] == [InvalidHandle] * broken
+    assert failures == [error] * broken
     assert not broken or executor.turns == MAX_TORN + 1
+
+
+def test_another_error_of_rcl_ends_it():
+    failures = []
+    spinner = Spinner(FakeExecutor(RCLError('failed to publish')), failures.append)
+    wait_for(lambda: failures, 5, 'the failure')
+    spinner.stop(5.0)

@@ -9,7 +9,9 @@ from typing import Any
 
 from rclpy.exceptions import InvalidHandle
 from rclpy.executors import ExternalShutdownException, ShutdownException
+from rclpy.impl.implementation_singleton import rclpy_implementation
 
+RCLError = rclpy_implementation.RCLError
 MAX_TORN = 10
 """Waits in a row that may be torn by something that was destroyed meanwhile."""
 
@@ -53,12 +55,18 @@ class Spinner:
     def _spin_once(self) -> None:
         """Once more where something was destroyed while the executor collected what to wait for.
 
-        rclpy (9.1.2) leaves a destroyed subscription out of the wait, but not its event handler.
+        rclpy (9.1.2) leaves a destroyed subscription out of the wait, but neither its event
+        handler nor an action server.
         """
         for _ in range(MAX_TORN):
             try:
                 self._executor.spin_once()
                 return
-            except InvalidHandle:
-                continue
+            except (InvalidHandle, RCLError) as error:
+                if not _is_torn(error):
+                    raise
         self._executor.spin_once()
+
+
+def _is_torn(error: Exception) -> bool:
+    return isinstance(error, InvalidHandle) or 'to wait set' in str(error)
