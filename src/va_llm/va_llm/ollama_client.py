@@ -17,6 +17,7 @@ import httpx
 import ollama
 
 from va_common.errors import AssistantError, ErrorCode
+from va_common.races import within
 from va_llm.engine import CancelToken, ChatRequest, Completion, Deadlines
 from va_llm.engine_factory import OllamaSettings
 from va_llm.modelfile_loader import Modelfile
@@ -118,7 +119,7 @@ class OllamaEngine:
         what = 'first token'
         while True:
             try:
-                part = await asyncio.wait_for(anext(stream), deadline_s)
+                part = await within(deadline_s, anext(stream))
             except StopAsyncIteration:
                 raise self._cut('the answer ended without its last part') from None
             except asyncio.TimeoutError:

@@ -14,6 +14,7 @@ import socket
 import time
 from typing import BinaryIO
 
+from va_common.races import within
 from va_loader.fork_protocol import (
     CLIENT_VARIABLE,
     decode,
@@ -25,7 +26,6 @@ from va_loader.fork_protocol import (
     StartRequest,
 )
 from va_loader.proc_supervisor import ChildProcess
-from va_loader.races import within
 
 ANSWER_S = 5.0
 """For an answer; a fork takes some milliseconds, more on a busy machine."""

@@ -9,12 +9,12 @@ import signal
 import socket
 import sys
 
+from va_common.races import first
 from va_loader.fork_client import ForkClient
 from va_loader.fork_protocol import ForkError
 from va_loader.node_specs import SPECS
 from va_loader.proc_supervisor import ChildProcess, spawn
 from va_loader.procfs import is_frozen
-from va_loader.races import first
 
 PRELOADED = (
     'numpy', 'yaml', 'pynvml', 'grpc', 'grpc_health.v1.health', 'rclpy', 'rclpy.executors',

@@ -10,6 +10,7 @@ from lifecycle_msgs.srv import ChangeState, GetState
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
 
+from va_common.races import cancel
 from va_loader.failures import NodeFailure
 from va_loader.ros_bridge import call
 
@@ -57,9 +58,7 @@ class LifecycleClient:
                         call(self._get, GetState.Request(), timeout_s=3600.0)))
                 await _wait(asked, FIRST_ASK_S)
         finally:
-            for each in asked:
-                each.cancel()
-            await asyncio.gather(*asked, return_exceptions=True)
+            await cancel(*asked)
 
     async def configure(self) -> None:
         """To inactive. Raises NodeFailure when the node refuses."""

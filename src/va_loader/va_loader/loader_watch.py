@@ -7,9 +7,9 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
 from va_common.health import ask, Health, HealthState
+from va_common.races import within
 from va_loader.health_watcher import CHECK_TIMEOUT_S, HealthWatcher
 from va_loader.procfs import is_frozen, sample
-from va_loader.races import within
 
 START_TIMEOUT_S = 30.0
 """For the loader's health port to answer for the first time."""

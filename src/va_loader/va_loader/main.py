@@ -10,6 +10,7 @@ import sys
 
 from va_common import process
 from va_common.ports import PORTS
+from va_common.races import first
 from va_common.retry_backoff import RestartBudget
 from va_loader.bootstrap import BootstrapError, prepare, Prepared
 from va_loader.children import environment, print_line
@@ -17,7 +18,6 @@ from va_loader.fatal_guard import FatalGuard, LastResortLog, LoaderProcess, stop
 from va_loader.fork_protocol import ForkError
 from va_loader.fork_server import ForkServer
 from va_loader.proc_supervisor import ChildProcess, spawn
-from va_loader.races import first
 from va_loader.signal_handler import SignalHandler
 from va_loader.warmup import RECOVERING_VARIABLE
 

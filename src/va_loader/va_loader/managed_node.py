@@ -8,16 +8,13 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
 from va_common.health import HealthState
+from va_common.races import cancel, first, within
 from va_loader.failures import NodeFailure
 from va_loader.health_watcher import HealthWatcher, Tell
 from va_loader.procfs import is_starved, Sample, STOPPED
-from va_loader.races import cancel, first, within
 
 PROCESS_TIMEOUT_S = 10.0
-"""From the start of the process until its lifecycle services answer: 1 s on an idle machine.
-
-Once in a hundred kills DDS never connects the next process: only a further one is heard.
-"""
+"""From the start of the process until its lifecycle services answer: 1 s on an idle machine."""
 LAST_LOOK_S, WORKING_S = 1.0, 0.2
 """A process that works for so little of the last moment before a deadline waits for no core."""
 STARVED_FACTOR = 3.0

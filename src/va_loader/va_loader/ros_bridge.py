@@ -6,6 +6,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from va_common.races import within
+
 
 async def answer_of(pending: Any, timeout_s: float | None = None) -> Any:
     """Wait in the loop for a future that the executor's thread completes.
@@ -16,11 +18,7 @@ async def answer_of(pending: Any, timeout_s: float | None = None) -> Any:
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[Any] = loop.create_future()
     pending.add_done_callback(lambda done: loop.call_soon_threadsafe(_settle, answer, done))
-    # Not asyncio.wait_for: before Python 3.12 it forgets to be cancelled while the answer comes.
-    done, _ = await asyncio.wait((answer,), timeout=timeout_s)
-    if not done:
-        raise asyncio.TimeoutError
-    return answer.result()
+    return await within(timeout_s, answer)
 
 
 async def call(client: Any, request: Any, timeout_s: float) -> Any:

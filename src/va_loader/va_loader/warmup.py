@@ -7,8 +7,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 from va_common.errors import AssistantError
+from va_common.races import within
 from va_loader.failures import FatalError
-from va_loader.races import within
 
 RECOVERING_VARIABLE = 'VA_RECOVERING'
 """Environment variable of a loader that takes the place of a dead one, with why that died: it does

@@ -20,7 +20,7 @@ async def first(*waits: Awaitable[str]) -> str:
         await cancel(*tasks)
 
 
-async def within(timeout_s: float, work: Awaitable[T]) -> T:
+async def within(timeout_s: float | None, work: Awaitable[T]) -> T:
     """Its result; it is cancelled at the end of the time. Raises asyncio.TimeoutError.
 
     Before Python 3.12 ``asyncio.wait_for`` loses a cancellation that comes when the work has just
