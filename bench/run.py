@@ -1,72 +1,38 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Measures: ``./va bench hearing [--only FAMILY] [--quick] [--recordings DIR]``."""
+"""``./va bench [WHAT] [OPTION...]``: measures; without WHAT everything, one after the other."""
 
 from __future__ import annotations
 
 import argparse
+from importlib import import_module
 from pathlib import Path
 import sys
-import time
-from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / 'bench'), str(ROOT / 'tests')]
 
-from scorecard import conditions, update  # noqa: E402
-
-
-def arguments(argv: list[str] | None = None) -> argparse.Namespace:
-    """The command line."""
-    parser = argparse.ArgumentParser(prog='./va bench', description=__doc__)
-    parser.add_argument('what', choices=('hearing',), nargs='?', default='hearing')
-    parser.add_argument('--only', metavar='FAMILY', action='append', default=[],
-                        help='measure only this family of figures; may be given several times')
-    parser.add_argument('--quick', action='store_true', help='a part of the sounds: minutes')
-    parser.add_argument('--recordings', metavar='DIR', type=Path,
-                        help='recordings of people: wake/, speech/, rooms/, noise/')
-    parser.add_argument('--out', metavar='DIR', type=Path, default=ROOT / 'out/bench')
-    options = parser.parse_args(argv)
-    if options.recordings is not None and not options.recordings.is_dir():
-        parser.error(f'--recordings {options.recordings}: no such folder; expected one with '
-                     'wake/, speech/, rooms/ and noise/')
-    return options
+BENCHES = {
+    'hearing': 'hearing.bench',
+}
+"""Name on the command line → module with ``main(argv) -> int``; ``--help`` is its own."""
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Measure, tell and write; 2 for a wrong command line."""
-    options = arguments(argv)
-    from hearing.chain import Engines
-    from hearing.families import FAMILIES
-    from hearing.picture import draw
-    from hearing.sounds import Sounds
-
-    unknown = [name for name in options.only if name not in FAMILIES]
-    if unknown:
-        print(f'--only {unknown[0]}: expected one of {", ".join(FAMILIES)}', file=sys.stderr)
-        return 2
-    models, sounds = Engines(), Sounds(options.recordings, tell=_tell)
-    for name in options.only or FAMILIES:
-        _tell(f'hearing: {name}')
-        before, began, cpu = conditions(models.profile), time.monotonic(), time.process_time()
-        figures = FAMILIES[name](models, sounds, options.quick)
-        how = before | {'quick': options.quick, 'recordings': options.recordings is not None,
-                        'wall_s': round(time.monotonic() - began),
-                        'cpu_s': round(time.process_time() - cpu)}
-        card = update(options.out / 'scorecard.json', 'hearing', name, figures, how)
-        _show(figures)
-        draw(card['hearing'], options.out / 'hearing.png')
-    print(f'{options.out / "scorecard.json"}, {options.out / "hearing.png"}')
-    return 0
+    """Measure what is asked for; 2 for a wrong command line, else the first failure's code."""
+    words = sys.argv[1:] if argv is None else argv
+    if words and words[0] in BENCHES:
+        return _bench(words[0], words[1:])
+    parser = argparse.ArgumentParser(
+        prog='./va bench', description='Measure. Each WHAT has options of its own: '
+        './va bench WHAT --help. Without WHAT: everything, with defaults.')
+    parser.add_argument('what', metavar='WHAT', nargs='?', choices=tuple(BENCHES),
+                        help=', '.join(BENCHES))
+    parser.parse_args(words)
+    return next((code for code in [_bench(name, []) for name in BENCHES] if code), 0)
 
 
-def _show(figures: dict[str, Any]) -> None:
-    for key, value in figures.items():
-        if not key.endswith('_detail'):
-            print(f'  {key}: {value}', flush=True)
-
-
-def _tell(line: str) -> None:
-    print(line, flush=True)
+def _bench(name: str, argv: list[str]) -> int:
+    return int(import_module(BENCHES[name]).main(argv))
 
 
 if __name__ == '__main__':

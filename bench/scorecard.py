@@ -12,6 +12,7 @@ import subprocess
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
+OUT = ROOT / 'out/bench'
 
 
 def conditions(profile: Any) -> dict[str, Any]:
