@@ -97,7 +97,8 @@ class Talk:
         return self.tell(replace(ReplyPiece(self.key, text, is_last, self.now), **changes))
 
     def play(self, kind, text='', **changes):
-        event = Playback(self.manager._turn.voice_key, kind, self.now, text)
+        event = Playback(self.manager._turn.voice_key, kind, self.now, text,
+                         synthesised_s=self.now)
         return self.tell(replace(event, **changes))
 
     def acknowledged(self):

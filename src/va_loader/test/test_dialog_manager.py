@@ -105,7 +105,7 @@ def test_every_turn_has_its_stage_times(talk):
     report = talk.of(PublishReport)[0].report
     times = report.times
     stages = [times.speech_end, times.endpoint_decided, times.final_text, times.first_token,
-              times.first_audio, times.playback_end]
+              times.first_synthesised, times.first_audio, times.playback_end]
     assert stages == sorted(stages) and 0.0 not in stages
     assert report.voice_to_voice_ms == pytest.approx((2.3 + 0.6) * 1000)
     assert talk.records('LATENCY')[0].data['voice_to_voice_ms'] == report.voice_to_voice_ms

@@ -142,7 +142,9 @@ class DialogAnswer(DialogReplay):
         turn.underruns += event.kind is PlaybackKind.UNDERRUN
         if not turn.audible:
             turn.audible = True
-            turn.times.first_audio = turn.times.first_audio or event.stamp_s
+            if not turn.times.first_audio:
+                turn.times.first_audio = event.stamp_s
+                turn.times.first_synthesised = event.synthesised_s
             self._go(Step.SPEAKING)
         self._expect_more(turn)
 

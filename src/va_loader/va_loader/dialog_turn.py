@@ -93,7 +93,7 @@ class Turn:
         self.key = replace(self.key, revision=self.voice)
         self.passing_on = self.audible = False
         self.heard = self.heard_before = ''
-        self.times.first_token = self.times.first_audio = 0.0
+        self.times.first_token = self.times.first_synthesised = self.times.first_audio = 0.0
 
     def note_heard(self, text: str) -> None:
         """Take what tts says was heard."""

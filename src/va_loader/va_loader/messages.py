@@ -80,8 +80,8 @@ def playback(message: PlaybackEvent) -> Playback | None:
     return Playback(
         TurnKey(message.dialog_id, message.turn, message.revision), PlaybackKind(message.kind),
         to_seconds(message.header.stamp), message.text,
-        max(0.0, message.duration_s - message.position_s), message.error_code,
-        message.error_msg)
+        max(0.0, message.duration_s - message.position_s),
+        to_seconds(message.synthesised), message.error_code, message.error_msg)
 
 
 def report_message(report: TurnReport) -> TurnReportMessage:
@@ -91,6 +91,7 @@ def report_message(report: TurnReport) -> TurnReportMessage:
         dialog_id=report.key.dialog_id, turn=report.key.turn,
         speech_end=to_msg(times.speech_end), endpoint_decided=to_msg(times.endpoint_decided),
         final_text=to_msg(times.final_text), first_token=to_msg(times.first_token),
+        first_synthesised=to_msg(times.first_synthesised),
         first_audio=to_msg(times.first_audio), playback_end=to_msg(times.playback_end),
         voice_to_voice_ms=report.voice_to_voice_ms, outcome=report.outcome)
 

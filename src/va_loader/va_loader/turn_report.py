@@ -19,6 +19,8 @@ class StageTimes:
     endpoint_decided: float = NOT_REACHED
     final_text: float = NOT_REACHED
     first_token: float = NOT_REACHED
+    first_synthesised: float = NOT_REACHED
+    """First piece of the reply ready to play."""
     first_audio: float = NOT_REACHED
     """First sample of the reply at the speaker."""
     playback_end: float = NOT_REACHED
@@ -46,6 +48,7 @@ class TurnReport:
             'endpoint_ms': _span_ms(times.speech_end, times.endpoint_decided),
             'transcribe_ms': _span_ms(times.endpoint_decided, times.final_text),
             'first_token_ms': _span_ms(times.final_text, times.first_token),
+            'synthesise_ms': _span_ms(times.first_token, times.first_synthesised),
             'first_audio_ms': _span_ms(times.first_token, times.first_audio),
             'voice_to_voice_ms': self.voice_to_voice_ms,
             'outcome': self.outcome,

@@ -17,7 +17,8 @@ from va_common.log_places import log_folder
 from va_logger.dialog_files import dialog_ids, LAST, read_dialog
 from va_logger.log_folder import APP_LOG, DIALOGS
 from va_logger.log_follow import follow, tail
-from va_logger.log_view import dialog_lines, latency_lines, list_lines
+from va_logger.log_view import dialog_lines, list_lines
+from va_logger.waterfall import latency_lines
 
 LISTED_DIALOGS = 20
 

@@ -10,10 +10,6 @@ from typing import Any
 from va_logger.dialog_files import Dialog
 from va_logger.log_time import unix
 
-STAGES = ('speech_end', 'endpoint_decided', 'final_text', 'first_token', 'first_audio',
-          'playback_end')
-BAR_COLUMNS = 48
-
 
 def list_lines(dialogs: list[Dialog]) -> Iterator[str]:
     """One line per dialog: when, how long, how it began."""
@@ -34,44 +30,6 @@ def dialog_lines(dialog: Dialog) -> Iterator[str]:
         fields = data if isinstance(data, dict) else {}
         yield (f'{record.get("sequence", 0):>4} {_local(record)[11:]}  turn {record.get("turn")}  '
                f'{record.get("role")!s:<9}  {_content(record, fields)}').rstrip()
-
-
-def latency_lines(dialog: Dialog) -> Iterator[str]:
-    """The stages of each turn as a waterfall over one time axis."""
-    found = dialog.of_role('LATENCY')
-    if not found:
-        yield f'dialog {dialog.dialog_id}: no latency record yet'
-    for record in found:
-        data = record.get('data')
-        if isinstance(data, dict):
-            yield from _waterfall(dialog.dialog_id, record, data)
-
-
-def _waterfall(dialog_id: str, record: Mapping[str, Any], data: Mapping[str, Any]
-               ) -> Iterator[str]:
-    reached = [(stage, float(data[stage])) for stage in STAGES
-               if isinstance(data.get(stage), (int, float)) and data[stage] > 0]
-    summary = [str(data.get('outcome', ''))]
-    if data.get('voice_to_voice_ms'):
-        summary.append(f'voice to voice {data["voice_to_voice_ms"]:.0f} ms')
-    yield f'dialog {dialog_id} turn {record.get("turn")}: {", ".join(s for s in summary if s)}'
-    if not reached:
-        return
-    start = min(at for _, at in reached)
-    span = max(at for _, at in reached) - start or 1.0
-    before = reached[0][1]
-    for stage, at in reached:
-        # A stage that was worked out ahead lies before the one that let it through.
-        bar = _bar((min(before, at) - start) / span, (max(before, at) - start) / span)
-        yield (f'  {stage:<17}{(at - reached[0][1]) * 1000:>8.0f} ms '
-               f'{(at - before) * 1000:>+8.0f} ms  |{bar}|')
-        before = at
-
-
-def _bar(first: float, last: float) -> str:
-    begin = min(BAR_COLUMNS - 1, round(first * BAR_COLUMNS))
-    end = max(begin + 1, round(last * BAR_COLUMNS))
-    return (' ' * begin + '#' * (end - begin)).ljust(BAR_COLUMNS)
 
 
 def _content(record: Mapping[str, Any], data: Mapping[str, Any]) -> str:

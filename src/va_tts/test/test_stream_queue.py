@@ -97,6 +97,7 @@ def test_a_text_is_started_heard_and_finished(stage: Stage) -> None:
     assert finished.stamp_s == pytest.approx(started.stamp_s + finished.duration_s, abs=0.002)
     assert finished.text == 'One two three four. Five six seven eight.'
     assert finished.position_s == pytest.approx(finished.duration_s)
+    assert begun_s <= started.synthesised_s <= started.stamp_s
     outcome = utterance.done.result(1.0)
     assert (outcome.code, outcome.heard) == (ErrorCode.OK, finished.text)
     assert outcome.duration_s == pytest.approx(finished.duration_s)

@@ -56,6 +56,8 @@ class PlaybackEvent:
     position_s: float
     duration_s: float
     underruns: int
+    synthesised_s: float = 0.0
+    """Unix time at which its first piece was ready to play; 0: it is not."""
     error_code: ErrorCode = ErrorCode.OK
     error_msg: str = ''
 
@@ -67,6 +69,7 @@ class PlaybackTracker:
         self.identity = identity
         self.heard = heard
         self.underruns = 0
+        self.synthesised_s = 0.0
         self._started = False
         self._seconds = 0
         self._pieces = 0
@@ -120,6 +123,6 @@ class PlaybackTracker:
         return PlaybackEvent(
             kind=kind, identity=self.identity, stamp_s=stamp_s, text=self.heard.text(stamp_s),
             position_s=self.heard.position_s(stamp_s), duration_s=self.heard.duration_s,
-            underruns=self.underruns,
+            underruns=self.underruns, synthesised_s=self.synthesised_s,
             error_code=ErrorCode.OK if error is None else error.code,
             error_msg='' if error is None else error.message)

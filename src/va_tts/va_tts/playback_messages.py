@@ -20,7 +20,7 @@ def to_event_msg(event: PlaybackEvent) -> PlaybackEventMsg:
         utterance_id=event.identity.utterance_id, dialog_id=event.identity.dialog_id,
         turn=event.identity.turn, revision=event.identity.revision, text=event.text,
         position_s=float(event.position_s), duration_s=float(event.duration_s),
-        underruns=event.underruns,
+        underruns=event.underruns, synthesised=to_msg(event.synthesised_s),
         error_code=int(event.error_code), error_msg=event.error_msg)
     message.header.stamp = to_msg(event.stamp_s)
     return message

@@ -222,6 +222,7 @@ class StreamQueue:
             utterance.add_text(text, is_last)
         else:
             utterance.add_phrase(text.strip(), resample(phrase, self.playout.rate))
+            utterance.note_ready(self._now())
         self._advance()
         self._pump.wake()
 
@@ -243,6 +244,7 @@ class StreamQueue:
             elif utterance is not None:
                 piece = utterance.pieces[job.index]
                 piece.state, piece.samples = PieceState.READY, samples
+                utterance.note_ready(self._now())
             self._advance()
         self._pump.wake()
 

@@ -134,6 +134,10 @@ class Utterance:
         self.length += len(text)
         self._add_piece(text, text, samples)
 
+    def note_ready(self, now_s: float) -> None:
+        """Remember when the first sound of it was there, Unix time."""
+        self.tracker.synthesised_s = self.tracker.synthesised_s or now_s
+
     def _add_piece(self, text: str, words: str, samples: Float32 | None = None) -> None:
         """Append a piece; without words it is silent, with samples it needs no synthesis."""
         piece = Piece(words)
