@@ -3,7 +3,7 @@
 
 import threading
 
-from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from lifecycle_msgs.srv import GetState
 import pytest
 from rcl_interfaces.srv import SetParameters
@@ -27,6 +27,7 @@ class FakeNode(AssistantNode):
         self.code = ErrorCode.ENGINE_FAILED
         self.configuring = False
         self.wait_in_configure = None
+        self.troubles = []
         super().__init__('kwd', section='kwd', serve_health=False, **kwargs)
 
     def _note(self, what):
@@ -48,6 +49,9 @@ class FakeNode(AssistantNode):
 
     def do_cleanup(self):
         self._note('cleanup')
+
+    def warnings(self):
+        return self.troubles
 
     def on_setting(self, key, value):
         self.done.append((key, value))
@@ -210,4 +214,22 @@ def test_diagnostics_and_remote_parameters(context, node):
         assert future.result().results[0].successful
     assert node.setting('confidence_threshold') == 0.8
     assert seen[0].status[0].name == 'kwd: kwd'
+    other.destroy_node()
+
+
+def test_a_warning_is_on_diagnostics_while_the_node_serves(context, node):
+    other, seen = Node('robot', context=context), []
+    other.create_subscription(DiagnosticArray, '/diagnostics', seen.append, 10)
+
+    def told(level, message):
+        return any((m.status[0].level, m.status[0].message) == (level, message) for m in seen)
+
+    with spin(node, other):
+        node.trigger_configure()
+        node.trigger_activate()
+        wait_for(lambda: told(DiagnosticStatus.OK, 'serving'), 10, 'serving')
+        node.troubles = ['it is muted', 'it stutters']
+        wait_for(lambda: told(DiagnosticStatus.WARN, 'serving, but it is muted; it stutters'), 10,
+                 'the warning')
+        assert node.problem() is None
     other.destroy_node()

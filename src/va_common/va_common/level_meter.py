@@ -73,7 +73,7 @@ class LevelMeter:
         return [text for text in (check() for check in checks) if text]
 
     def _clipping(self) -> str:
-        if self._clipped_s is None or self._now_s - self._clipped_s >= CLIPPING_HOLD_S:
+        if self._clipped_s is None or abs(self._now_s - self._clipped_s) >= CLIPPING_HOLD_S:
             return ''
         return 'the microphone is overdriven (clipping): lower its gain'
 

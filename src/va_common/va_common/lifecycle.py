@@ -108,6 +108,10 @@ class AssistantNode(LifecycleNodeMixin, Node):  # type: ignore[misc]
         """Values for /diagnostics."""
         return {}
 
+    def warnings(self) -> list[str]:
+        """What a person should look at though the node does its work, for /diagnostics."""
+        return []
+
     def on_setting(self, key: str, value: SettingValue) -> None:
         """React to a live setting that changed; it has been checked."""
 
@@ -295,10 +299,11 @@ class AssistantNode(LifecycleNodeMixin, Node):  # type: ignore[misc]
         values = self._diagnostic_values()
         if self._waits(problem):
             values['waits for device'] = 'yes'
+        level, text = self._judged(problem, values.get('warnings', ''))
         status = DiagnosticStatus(
-            level=DiagnosticStatus.OK if problem is None else self._level(),
+            level=level,
             name=f'{self.get_fully_qualified_name().lstrip("/")}: {self.get_name()}',
-            message='serving' if problem is None else problem,
+            message=text,
             hardware_id=self.get_name(),
             values=[KeyValue(key=key, value=value) for key, value in values.items()],
         )
@@ -306,14 +311,18 @@ class AssistantNode(LifecycleNodeMixin, Node):  # type: ignore[misc]
         message.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(message)
 
-    def _level(self) -> bytes:
-        failed = self._failure is not None or self.is_active
-        return DiagnosticStatus.ERROR if failed else DiagnosticStatus.WARN
+    def _judged(self, problem: str | None, warnings: str) -> tuple[bytes, str]:
+        if problem is not None:
+            failed = self._failure is not None or self.is_active
+            return DiagnosticStatus.ERROR if failed else DiagnosticStatus.WARN, problem
+        if warnings:
+            return DiagnosticStatus.WARN, f'serving, but {warnings}'
+        return DiagnosticStatus.OK, 'serving'
 
     def _diagnostic_values(self) -> dict[str, str]:
         counts = {key: str(count) for key, count in self.progress.counts().items()}
         try:
-            return {**counts, **self.diagnostics()}
+            return {**counts, **self.diagnostics(), 'warnings': '; '.join(self.warnings())}
         except Exception as error:
             return {**counts, 'diagnostics failed': error_of(error).message}
 

@@ -101,7 +101,7 @@ class DefaultDevice:
             and not os.environ.get(_CHOSEN_BY_HAND[self._kind])
         self._home = self._ask() if self._applies else None
         self._asked_s = self._clock()
-        self._problem = None
+        self._problem = self._judge(self._home)
 
     def problem(self) -> str | None:
         """Why the stream is not at a device of its own; asked once a second, else as before."""

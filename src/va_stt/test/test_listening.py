@@ -176,3 +176,16 @@ def test_apart_request_refuses_a_silly_silence():
     with pytest.raises(AssistantError, match='silence_ms'):
         apart_request(SETTINGS.__getitem__, listen_id='listen-1', no_speech_timeout_ms=0,
                       silence_ms=5, now_s=1.0)
+
+
+def test_a_turn_ends_when_the_clock_is_set_back():
+    ears = FakeEars()
+    ears.start()
+    ears.feed(1.0, 0.0)
+    ears.now_s -= 3600.0
+    ears.feed(0.1, 0.0)
+    assert ears.told == [(1, 'FINAL', 'FAILED')]
+    assert 'clock of the computer was set back by 3600 s' in ears.events[0].error_msg
+    ears.start(turn=2, from_s=ears.now_s)
+    ears.feed(9.0, 0.0)
+    assert ears.told[-1] == (2, 'FINAL', 'NO_SPEECH')

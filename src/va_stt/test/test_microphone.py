@@ -12,7 +12,8 @@ from va_common.errors import AssistantError, ErrorCode
 from va_common.port_audio import refresh_devices
 from va_common.testing import wait_for
 from va_stt.capture_clock import SETTLING_MAX_S, STEADY_S
-from va_stt.microphone import choose_format, Microphone
+from va_stt.channels import ChannelMix
+from va_stt.microphone import _Converter, choose_format, Microphone, StreamFormat
 
 
 def tone(seconds: float, hz: float = 440.0, rate: int = 16000) -> np.ndarray:
@@ -133,6 +134,19 @@ def test_format_that_is_refused_falls_back_to_the_devices_own(monkeypatch):
     monkeypatch.setattr(sounddevice, 'check_input_settings', check)
     chosen = choose_format('', 16000)
     assert (chosen.rate, chosen.channels) == (48000, 2)
+
+
+def test_eight_channels_at_another_rate_are_one_at_16_khz():
+    channels = ChannelMix()
+    converter = _Converter(StreamFormat(0, 'array', 48000, 8), channels)
+    one = (32767 * tone(4.0, rate=48000)).astype(np.int16)
+    blocks = [converter.convert(np.stack([one[i:i + 960]] * 8, axis=1).tobytes(), 100 + i / 48000)
+              for i in range(0, one.size, 960)]
+    sound = np.concatenate([b.samples for b in blocks if b is not None])
+    spectrum = np.abs(np.fft.rfft(sound[-8000:] * np.hanning(8000)))
+    assert np.argmax(spectrum) * 2 == pytest.approx(440, abs=4)
+    assert np.abs(sound[-8000:]).max() == pytest.approx(0.3 * 32767, rel=0.05)
+    assert channels.warnings() == []
 
 
 def test_busy_device_says_why(monkeypatch):

@@ -23,7 +23,7 @@ from va_common.errors import ErrorCode
 from va_common.ros_time import to_msg
 from va_common.testing import ros_context, spin, wait_for
 from va_interfaces.action import Listen
-from va_interfaces.msg import AudioChunk, Transcript
+from va_interfaces.msg import AudioChunk, PlaybackEvent, Transcript
 from va_interfaces.srv import StartListening, StopListening
 import va_stt
 from va_stt.node import SttNode
@@ -199,6 +199,36 @@ def test_it_says_that_it_serves_with_the_first_sound(context, monkeypatch):
         assert node._problem == 'no sound from the microphone yet'
         robot.play(join(0.4))
         wait_for(lambda: node._problem is None, 10, 'serving')
+    node.close()
+    robot.node.destroy_node()
+
+
+def test_speech_that_no_reference_comes_of_is_told(context):
+    node, robot = make_node(context, transcriber=fake_recogniser), Robot(context)
+    playback = robot.node.create_publisher(PlaybackEvent, 'tts/playback', qos.EVENTS)
+    reference = robot.node.create_publisher(AudioChunk, 'tts/reference', qos.AUDIO)
+
+    def speak(chunks):
+        playback.publish(PlaybackEvent(kind=PlaybackEvent.STARTED))
+        wait_for(lambda: node._pipeline.echo._chunks_before is not None, 10, 'it has begun')
+        for number in range(chunks):
+            reference.publish(to_chunk(np.ones(CHUNK, np.int16), number, time.time(), 16000))
+        wait_for(lambda: node._far_end.chunks == chunks, 10, 'the reference')
+        playback.publish(PlaybackEvent(kind=PlaybackEvent.FINISHED, position_s=2.0))
+
+    with spin(node, robot.node):
+        assert node.trigger_configure() == SUCCESS
+        assert node.trigger_activate() == SUCCESS
+        wait_for(lambda: playback.get_subscription_count() and reference.get_subscription_count(),
+                 10, 'discovery')
+        speak(chunks=0)
+        (warning,) = wait_for(node.warnings, 10, 'a warning')
+        assert 'does not come on tts/reference' in warning
+        speak(chunks=3)
+        wait_for(lambda: not node.warnings(), 10, 'it is well again')
+        node.trigger_deactivate()
+        node.trigger_cleanup()
+        assert node.warnings() == []
     node.close()
     robot.node.destroy_node()
 

@@ -38,3 +38,7 @@ class AudioSource(Protocol):
     def diagnostics(self) -> dict[str, str]:
         """Values for /diagnostics."""
         ...
+
+    def warnings(self) -> list[str]:
+        """What is wrong with the sound, as far as the source knows; empty when all is well."""
+        ...

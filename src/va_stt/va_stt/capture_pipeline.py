@@ -15,6 +15,7 @@ from va_stt.blocks import Block, GapFiller, Int16, RATE, Reblock
 from va_stt.echo_canceller import EchoCanceller
 from va_stt.echo_report import EchoReport
 from va_stt.far_end import FarEnd
+from va_stt.levels import power, ratio_db
 from va_stt.two_path import TwoPathCanceller
 from va_stt.vad_finalize import VadFrame
 
@@ -38,6 +39,8 @@ NEAR_HOLD_S = 0.3
 ONSET_BLOCKS = 20
 """What came before that is noticed and belongs to it: 0.4 s."""
 LEVEL_PULL = 0.15
+VOICE = 0.7
+"""Probability from which a frame tells how loud people speak."""
 
 
 class VoiceDetector(Protocol):
@@ -100,7 +103,7 @@ class CapturePipeline:
         while self._waiting:
             first = self._waiting[0]
             if not self._far_end.covers(first.end_s) \
-                    and newest_s - first.end_s < REFERENCE_WAIT_S:
+                    and abs(newest_s - first.end_s) < REFERENCE_WAIT_S:
                 return
             self._waiting.popleft()
             self._process(first)
@@ -151,7 +154,8 @@ class CapturePipeline:
         assert self._linear is not None
         if self._near_since(near.start_s):
             return self._linear.near_db > STILL_NEAR_DB
-        if self._linear.in_doubt and _db(near.samples, clean.samples) > DISPUTED_DB:
+        taken_db = ratio_db(power(near.samples), power(clean.samples))
+        if self._linear.in_doubt and taken_db > DISPUTED_DB:
             return False
         return self._linear.near_db > NEAR_DB
 
@@ -167,23 +171,30 @@ class CapturePipeline:
 
     def _judge(self, frame: Block) -> VadFrame:
         echo = self._far_end.loud_since(frame.end_s, ECHO_S)
+        probability = self._detector.probability(frame.samples)
+        if probability > VOICE and not echo:
+            self.echo.spoken(frame.samples)
         return VadFrame(
-            frame.start_s, frame.end_s, self._detector.probability(frame.samples), echo,
-            self._echo_heard_s >= SETTLED_S, self._suppression_db() if echo else 0.0)
+            frame.start_s, frame.end_s, probability, echo,
+            self._echo_heard_s >= SETTLED_S,
+            ratio_db(self._near_power, self._clean_power) if echo else 0.0)
 
     def _measure(self, near: Block, clean: Block) -> None:
-        self._near_power += LEVEL_PULL * (_power(near.samples) - self._near_power)
-        self._clean_power += LEVEL_PULL * (_power(clean.samples) - self._clean_power)
-        self.echo.stuttered(near.end_s, self.gaps.gaps)
+        self._near_power += LEVEL_PULL * (power(near.samples) - self._near_power)
+        self._clean_power += LEVEL_PULL * (power(clean.samples) - self._clean_power)
+        self.echo.lost(near.end_s, self.gaps.gaps, self._far_end.late_chunks)
         if not self._far_end.loud_since(near.end_s, ECHO_S):
             self.echo.silent(near.samples)
-        elif self._far_end.loud_since(near.end_s, PLAYING_S) \
-                and not self._near_since(near.end_s):
-            self._echo_heard_s += len(near.samples) / RATE
-            self.echo.played(near.samples, clean.samples)
+        elif self._far_end.loud_since(near.end_s, PLAYING_S):
+            over = self._near_since(near.end_s)
+            self.echo.sounded(near.samples, over)
+            if not over:
+                self._echo_heard_s += len(near.samples) / RATE
+                self.echo.played(near.samples, clean.samples)
 
-    def _suppression_db(self) -> float:
-        return float(10.0 * np.log10((self._near_power + 1.0) / (self._clean_power + 1.0)))
+    def warnings(self) -> list[str]:
+        """What is wrong with the sound; empty when all is well."""
+        return self.meter.warnings() + self.echo.warnings()
 
     def diagnostics(self) -> dict[str, str]:
         """Values for /diagnostics."""
@@ -191,17 +202,8 @@ class CapturePipeline:
             'level_dbfs': f'{self.meter.level_dbfs:.0f}',
             'peak_dbfs': f'{self.meter.peak_dbfs:.0f}',
             'clipped_samples': str(self.meter.clipped_samples),
-            'warnings': '; '.join(self.meter.warnings() + self.echo.warnings()),
             'gaps': str(self.gaps.gaps),
             'lost_s': f'{self.gaps.lost_s:.2f}',
             'late_reference_chunks': str(self._far_end.late_chunks),
             'erle_db': f'{self.echo.erle_db:.0f}',
         }
-
-
-def _power(samples: Int16) -> float:
-    return float(np.mean(np.square(samples.astype(np.float32))))
-
-
-def _db(before: Int16, after: Int16) -> float:
-    return float(10.0 * np.log10((_power(before) + 1.0) / (_power(after) + 1.0)))

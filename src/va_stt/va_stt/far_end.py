@@ -67,6 +67,8 @@ class FarEnd:
         """Seconds that pass in a nominal second of the microphone."""
         self._read_s = 0.0
         self._loud_s = 0.0
+        self.chunks = 0
+        """Chunks so far."""
         self.late_chunks = 0
         """Chunks whose play time had been read already, in whole or in part."""
 
@@ -79,6 +81,7 @@ class FarEnd:
         """
         sound = samples.astype(np.float32)
         with self._lock:
+            self.chunks += 1
             if start_s < self._read_s:
                 self.late_chunks += 1
             last = self._stretches[-1] if self._stretches else None
@@ -127,7 +130,7 @@ class FarEnd:
     def loud_since(self, at_s: float, within_s: float) -> bool:
         """Whether the reference had sound in the ``within_s`` before ``at_s``."""
         with self._lock:
-            return self._loud_s > 0.0 and at_s - self._loud_s <= within_s
+            return self._loud_s > 0.0 and abs(at_s - self._loud_s) <= within_s
 
     def clear(self) -> None:
         """Forget everything."""

@@ -22,6 +22,7 @@ from va_stt.whisper_cuda import Transcription
 
 HISTORY_S = 10.0
 LOOK_BACK_S = 2.0
+CLOCK_STEP_S = 1.0
 
 Submit = Callable[..., 'Future[Any]']
 Emit = Callable[[TurnEvent], None]
@@ -121,11 +122,22 @@ class Listening:
     def on_frame(self, frame: VadFrame) -> None:
         """Take the next 32 ms, from the audio thread."""
         with self._lock:
+            self._notice_clock(frame)
             self._history.append(frame)
             while self._history[0].end_s < frame.end_s - HISTORY_S:
                 self._history.popleft()
             if self._turn is not None:
                 self._act(self._turn.on_frame(frame))
+
+    def _notice_clock(self, frame: VadFrame) -> None:
+        """A turn would wait until the time that it began at comes again."""
+        if not self._history:
+            return
+        back_s = self._history[-1].end_s - frame.end_s
+        if back_s > CLOCK_STEP_S:
+            self._history.clear()
+            self.fail(AssistantError(
+                ErrorCode.INTERNAL, f'the clock of the computer was set back by {back_s:.0f} s'))
 
     def _turn_or_fail(self) -> TurnListener:
         assert self._turn is not None

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from va_common.audio_io import StreamResampler, to_mono
+from va_common.audio_io import StreamResampler
 from va_common.device_calls import DeviceCalls
 from va_common.errors import AssistantError, ErrorCode
 from va_common.port_audio import (
@@ -26,6 +26,7 @@ from va_common.port_audio import (
 from va_common.sound_server import DefaultDevice
 from va_stt.blocks import Block, RATE
 from va_stt.capture_clock import CaptureClock
+from va_stt.channels import ChannelMix
 
 BLOCK_S = 0.02
 QUEUE_BLOCKS = 150
@@ -96,6 +97,7 @@ class Microphone:
         self._heard = False
         self._calls = DeviceCalls(lambda: f'microphone {self._label!r}')
         self._default = DefaultDevice('source')
+        self._channels = ChannelMix()
         self.missed_blocks = 0
         self.overflows = 0
 
@@ -116,7 +118,7 @@ class Microphone:
             raise self._lost(gone)
         self._calls.run('open', self._open_now, OPEN_TIMEOUT_S)
         self._default.opened(self._label)
-        none_there = self._default.gone()
+        none_there = self._default.problem()
         if none_there is not None:
             self.close()
             raise self._lost(none_there)
@@ -136,7 +138,8 @@ class Microphone:
             raise self._failure('cannot be opened', chosen.name, error) from error
         keep(self._stream)
         self._format = chosen
-        self._converter = _Converter(chosen)
+        self._channels = ChannelMix()
+        self._converter = _Converter(chosen, self._channels)
 
     def start(self) -> None:
         """Start the stream.
@@ -195,6 +198,10 @@ class Microphone:
         return {'microphone': about, 'missed_blocks': str(self.missed_blocks),
                 'overflows': str(self.overflows)}
 
+    def warnings(self) -> list[str]:
+        """What is wrong with the sound, as far as the device knows."""
+        return self._channels.warnings()
+
     def _on_block(self, data: Any, frames: int, times: Any, status: Any) -> None:
         """Run in PortAudio's thread: stamp, copy, queue."""
         now_s = time.time()
@@ -240,8 +247,9 @@ class Microphone:
 class _Converter:
     """Raw blocks of a device to mono 16 kHz blocks with smooth times."""
 
-    def __init__(self, chosen: StreamFormat) -> None:
+    def __init__(self, chosen: StreamFormat, channels: ChannelMix) -> None:
         self._format = chosen
+        self._channels = channels
         self.reset()
 
     def reset(self) -> None:
@@ -252,7 +260,7 @@ class _Converter:
 
     def convert(self, data: bytes, reported_s: float) -> Block | None:
         frames: NDArray[np.int16] = np.frombuffer(data, np.int16)
-        mono = to_mono(frames.reshape(-1, self._format.channels))
+        mono = self._channels.mix(frames.reshape(-1, self._format.channels))
         start_s = self._clock.stamp(reported_s, len(mono))
         if not self._clock.settled:
             return None

@@ -19,7 +19,7 @@ from va_common.lifecycle import AssistantNode
 from va_common.ros_time import to_seconds
 from va_common.sound_server import fingerprint
 from va_common.worker import Worker
-from va_interfaces.msg import AudioChunk
+from va_interfaces.msg import AudioChunk, PlaybackEvent
 from va_stt import engines
 from va_stt.audio_source import AudioSource
 from va_stt.audio_thread import AudioThread
@@ -69,6 +69,9 @@ class SttNode(AssistantNode):
         self._control = ControlApi(self, self._require_listening, self._results.publish_event)
         self.create_subscription(
             AudioChunk, 'tts/reference', self._on_reference, qos.AUDIO,
+            callback_group=MutuallyExclusiveCallbackGroup())
+        self.create_subscription(
+            PlaybackEvent, 'tts/playback', self._on_playback, qos.EVENTS,
             callback_group=MutuallyExclusiveCallbackGroup())
         if self.setting('audio.audio_source') == 'topic':
             self.create_subscription(
@@ -162,7 +165,7 @@ class SttNode(AssistantNode):
         return self._audio is not None and self._audio.waits_for_device
 
     def diagnostics(self) -> dict[str, str]:
-        """Level, warnings, losses, echo, engines."""
+        """Level, losses, echo, engines."""
         values = {'profile': f'{self.profile.name} ({self.profile.reason})'}
         if self._source is not None:
             values.update(self._source.diagnostics())
@@ -171,6 +174,13 @@ class SttNode(AssistantNode):
         if self._pipeline is not None:
             values.update(self._pipeline.diagnostics())
         return values
+
+    def warnings(self) -> list[str]:
+        """What is wrong with the sound."""
+        source, pipeline = self._source, self._pipeline
+        if source is None or pipeline is None or not self.is_active:
+            return []
+        return source.warnings() + pipeline.warnings()
 
     # Sound ------------------------------------------------------------------------------------
 
@@ -203,6 +213,16 @@ class SttNode(AssistantNode):
             self._far_end.add(samples, self._stamp_of(message, 'tts/reference'))
         except AssistantError as error:
             self._refuse(error)
+
+    def _on_playback(self, event: PlaybackEvent) -> None:
+        """Whoever speaks must tell the echo canceller what."""
+        pipeline = self._pipeline
+        if pipeline is None or not self.is_active:
+            return
+        if event.kind == PlaybackEvent.STARTED:
+            pipeline.echo.playback_began(self._far_end.chunks)
+        elif event.kind in (PlaybackEvent.FINISHED, PlaybackEvent.INTERRUPTED):
+            pipeline.echo.playback_ended(event.position_s, self._far_end.chunks)
 
     def _on_microphone(self, message: AudioChunk) -> None:
         topic = self._topic

@@ -78,6 +78,10 @@ class TopicSource:
         return {'microphone': f'topic, {self._rate} Hz', 'missed_blocks': str(self.missed_chunks),
                 'lost_chunks': str(self.lost_chunks)}
 
+    def warnings(self) -> list[str]:
+        """Nothing is known about the device."""
+        return []
+
     def _convert(self, samples: Int16, rate: int, start_s: float) -> Block:
         if rate != self._rate:
             self._rate = rate

@@ -8,9 +8,8 @@ IEEE Trans. Communications 25 (1977): it soon takes out what is echo, and never 
 
 from __future__ import annotations
 
-import numpy as np
-
 from va_stt.blocks import Int16
+from va_stt.levels import power
 from va_stt.linear_canceller import LinearCanceller
 
 UNEXPECTED_DB = 12.0
@@ -68,8 +67,8 @@ class TwoPathCanceller:
             return rest
         tried = self._trial.process(near, far)
         self._tried += 1
-        self._left = KEPT * self._left + _energy(rest)
-        self._left_by_trial = KEPT * self._left_by_trial + _energy(tried)
+        self._left = KEPT * self._left + power(rest)
+        self._left_by_trial = KEPT * self._left_by_trial + power(tried)
         if self._tried >= SOONEST_BLOCKS and self._left_by_trial < BETTER * self._left:
             self._main, self._trial = self._trial, None
             return tried
@@ -78,7 +77,3 @@ class TwoPathCanceller:
         elif self._tried % TRIAL_BLOCKS == 0:
             self._trial = self._main.unsure()
         return rest
-
-
-def _energy(samples: Int16) -> float:
-    return float(np.sum(np.square(samples.astype(np.float32))))
