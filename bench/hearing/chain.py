@@ -25,6 +25,7 @@ from va_common.profile import Profile, resolve
 from va_common.settings import SETTINGS
 from va_common.testing import at_once
 from va_kwd.detector import Detection, Detector
+from va_kwd.resting_scorer import RestingScorer
 from va_kwd.wake_engine import WakeEngine
 from va_kwd.wake_words import parse_wake_words, WakeWord
 from va_stt import engines
@@ -150,7 +151,7 @@ class Chain:
         self._wake = None
         if wake:
             words, engine = models.wake(wake)
-            self._wake = Detector(engine, words, THRESHOLD, COOLDOWN_S)
+            self._wake = Detector(RestingScorer(engine), words, THRESHOLD, COOLDOWN_S)
         models.vad.reset()
         buffer = TimedBuffer(BUFFER_S)
         self.listening = Listening(

@@ -13,11 +13,11 @@ import traceback
 from typing import Any
 
 import rclpy
-from rclpy.executors import MultiThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
 from va_common import local_only, process
 from va_common.errors import AssistantError, ErrorCode
+from va_common.executor import NodeExecutor
 from va_common.spinning import Spinner
 
 EXIT_CLEAN = 0
@@ -65,7 +65,7 @@ class _Process:
 
     def __init__(self, node: Any) -> None:
         self._node = node
-        self._executor = MultiThreadedExecutor(_EXECUTOR_THREADS)
+        self._executor = NodeExecutor(_EXECUTOR_THREADS)
         self._executor.add_node(node)
         self._ended = threading.Event()
         self._exit_code = EXIT_CLEAN

@@ -12,9 +12,9 @@ from typing import Any
 
 import rclpy
 from rclpy.context import Context
-from rclpy.executors import MultiThreadedExecutor
 
 from va_common import local_only
+from va_common.executor import NodeExecutor
 from va_common.spinning import Spinner
 
 _POLL_S = 0.005
@@ -58,9 +58,9 @@ def ros_context() -> Iterator[Context]:
 
 
 @contextmanager
-def spin(*nodes: Any) -> Iterator[MultiThreadedExecutor]:
+def spin(*nodes: Any) -> Iterator[NodeExecutor]:
     """Spin nodes of one context in a thread for the length of a ``with`` block."""
-    executor = MultiThreadedExecutor(4, context=nodes[0].context)
+    executor = NodeExecutor(4, context=nodes[0].context)
     for node in nodes:
         executor.add_node(node)
     failures: list[BaseException] = []

@@ -11,6 +11,7 @@ from va_common import qos
 from va_common.audio_io import SAMPLE_RATE
 from va_common.audio_messages import from_chunk
 from va_common.errors import AssistantError, error_of, ErrorCode
+from va_common.executor import brief
 from va_common.lifecycle import AssistantNode
 from va_common.log_places import clip_folder
 from va_common.model_catalogue import model_path, models_dir
@@ -20,6 +21,7 @@ from va_common.worker import Worker
 from va_interfaces.msg import AudioChunk, Wake
 from va_kwd.detector import Detection, Detector
 from va_kwd.events_api import WakeEvent, WakeEvents
+from va_kwd.resting_scorer import RestingScorer
 from va_kwd.scoring_queue import Chunk, ScoringQueue
 from va_kwd.wake_clips import WakeClips
 from va_kwd.wake_engine import WakeEngine, WakeScorer, WARM_UP_FRAMES
@@ -86,9 +88,9 @@ class KwdNode(AssistantNode):
     def make_engine(self, words: tuple[WakeWord, ...]) -> WakeScorer:
         """Load the models of the wake words."""
         root = models_dir(self.setting('system.models_dir'))
-        return WakeEngine(
+        return RestingScorer(WakeEngine(
             words, model_path(CATALOGUE_ID, 'melspectrogram.onnx', root=root),
-            model_path(CATALOGUE_ID, 'embedding_model.onnx', root=root))
+            model_path(CATALOGUE_ID, 'embedding_model.onnx', root=root)))
 
     def do_activate(self) -> None:
         """Begin with an empty past: the stream from before a pause is no context."""
@@ -165,6 +167,7 @@ class KwdNode(AssistantNode):
 
     # Sound ------------------------------------------------------------------------------------
 
+    @brief
     def _on_audio(self, message: AudioChunk) -> None:
         queue = self._queue
         if not self.is_active or queue is None:

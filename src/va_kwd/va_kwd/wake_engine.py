@@ -8,6 +8,7 @@ not imported: it brings scikit-learn, which takes ten times as long to start as 
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -27,6 +28,8 @@ FRAME_S: Final = FRAME / SAMPLE_RATE
 _CONTEXT = 480  # samples before the frame that its first mel windows reach back
 _MEL_BINS = 32
 _MEL_WINDOW = 76  # mel frames of one embedding
+_FRAME_MELS = 8
+_WINDOW_FRAMES = -(-_MEL_WINDOW // _FRAME_MELS)  # frames that one embedding reaches back
 _EMBEDDING = 96
 WARM_UP_FRAMES = 5  # scores of the first frames mean nothing
 
@@ -68,6 +71,7 @@ class WakeEngine:
         self._embedding = _session(embedding)
         _check_shape(self._embedding, embedding, (None, _MEL_WINDOW, _MEL_BINS, 1),
                      'an embedding model')
+        self.names = tuple(word.name for word in words)
         self._words = {word.name: _session(word.path) for word in words}
         for word in words:
             _check_shape(self._words[word.name], word.path, (None, None, _EMBEDDING),
@@ -75,7 +79,9 @@ class WakeEngine:
         self._checks = {word.name: load_check(word.name) for word in words}
         self._lengths = {name: int(session.get_inputs()[0].shape[1])
                          for name, session in self._words.items()}
-        self._start = self._embed_noise(max(self._lengths.values()))
+        longest = max(self._lengths.values())
+        self._skipped: deque[Int16] = deque(maxlen=longest + _WINDOW_FRAMES)
+        self._start = self._embed_noise(longest)
         self.reset()
         self._check_scores()
 
@@ -85,6 +91,20 @@ class WakeEngine:
         self._mels: Float32 = np.ones((_MEL_WINDOW, _MEL_BINS), np.float32)
         self._features = self._start.copy()
         self._frames = 0
+        self._skipped.clear()
+
+    def skip(self, frame: Int16) -> None:
+        """Take one more frame without a score; the next score is what it would be otherwise.
+
+        Args:
+            frame: as of :meth:`score`.
+
+        Raises:
+            AssistantError: as there.
+        """
+        _check_frame(frame)
+        self._skipped.append(frame)
+        self._frames += 1
 
     def score(self, frame: Int16) -> dict[str, float]:
         """Scores 0..1 by wake word after one more frame.
@@ -95,21 +115,25 @@ class WakeEngine:
         Raises:
             AssistantError: INVALID_ARGUMENT for another shape or type.
         """
-        if frame.shape != (FRAME,) or frame.dtype != np.int16:
-            message = f'frame {frame.dtype} {frame.shape}: expected int16 ({FRAME},)'
-            raise AssistantError(ErrorCode.INVALID_ARGUMENT, message)
-        self._take(frame)
+        _check_frame(frame)
+        self._take(np.concatenate((*self._skipped, frame)))
+        self._skipped.clear()
         self._frames += 1
         if self._frames <= WARM_UP_FRAMES:
             return dict.fromkeys(self._words, 0.0)
         return {name: self._score_word(name) for name in self._words}
 
-    def _take(self, frame: Int16) -> None:
-        sound = np.concatenate((self._context, frame))
+    def _take(self, frames: Int16) -> None:
+        sound = np.concatenate((self._context, frames))
         self._context = sound[-_CONTEXT:]
-        self._mels = np.concatenate((self._mels, self._melspectrogram(sound)))[-_MEL_WINDOW:]
-        feature = self._embed(self._mels[None])
-        self._features = np.concatenate((self._features[1:], feature))
+        mels = np.concatenate((self._mels, self._melspectrogram(sound)))
+        self._mels = mels[-_MEL_WINDOW:]
+        # After more than are kept of the skipped ones, the oldest features come of no true sound:
+        # those that are looked at do.
+        count = min(len(frames) // FRAME, len(self._features))
+        ends = len(mels) - _FRAME_MELS * np.arange(count)[::-1]
+        features = self._embed(np.stack([mels[end - _MEL_WINDOW:end] for end in ends]))
+        self._features = np.concatenate((self._features[count:], features))
 
     def features(self, name: str) -> Float32:
         """What the model of a word is given after the last frame, (frames, 96)."""
@@ -137,10 +161,11 @@ class WakeEngine:
 
     def _embed_noise(self, count: int) -> Float32:
         # A fixed seed: the same sound gives the same scores each time.
-        samples = (_MEL_WINDOW + 8 * count) * 160 + _CONTEXT
+        samples = (_MEL_WINDOW + _FRAME_MELS * count) * 160 + _CONTEXT
         noise = np.random.default_rng(0).integers(-1000, 1000, samples).astype(np.int16)
         mels = self._melspectrogram(noise)
-        return self._embed(np.stack([mels[8 * i:8 * i + _MEL_WINDOW] for i in range(count)]))
+        return self._embed(np.stack(
+            [mels[_FRAME_MELS * i:][:_MEL_WINDOW] for i in range(count)]))
 
     def _check_scores(self) -> None:
         """One score of each, so that a model that cannot run fails now and with its name."""
@@ -150,6 +175,12 @@ class WakeEngine:
             except Exception as error:
                 message = f'wake word {name}: its model cannot be run: {error}'
                 raise AssistantError(ErrorCode.ENGINE_FAILED, message) from error
+
+
+def _check_frame(frame: Int16) -> None:
+    if frame.shape != (FRAME,) or frame.dtype != np.int16:
+        message = f'frame {frame.dtype} {frame.shape}: expected int16 ({FRAME},)'
+        raise AssistantError(ErrorCode.INVALID_ARGUMENT, message)
 
 
 def _session(path: Path) -> Any:

@@ -89,9 +89,9 @@ class Loader:
         """Everything that needs ROS: imported here, while the children import theirs."""
         import rclpy
         from rclpy.callback_groups import ReentrantCallbackGroup
-        from rclpy.executors import MultiThreadedExecutor
         from rclpy.signals import SignalHandlerOptions
 
+        from va_common.executor import NodeExecutor
         from va_common.spinning import Spinner
         from va_loader.admin_api import AdminApi
         from va_loader.dialog_manager import DialogManager
@@ -115,7 +115,7 @@ class Loader:
         self._nodes = {name: self._managed(name) for name in SPECS}
         AdminApi(self._node, self._ask, self._pids, self._bus.post)
         self._node.listen(self._bus.post)
-        executor = MultiThreadedExecutor(_EXECUTOR_THREADS)
+        executor = NodeExecutor(_EXECUTOR_THREADS)
         executor.add_node(self._node)
         self._spinner = Spinner(executor, self._on_executor_failed)
         self._bus.start()
