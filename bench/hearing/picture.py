@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,31 +56,47 @@ def draw(figures: Figures, path: Path) -> None:
     matplotlib.use('Agg')
     from matplotlib import pyplot
 
-    rows = [(row, value) for row in ROWS if (value := _value(row.value, figures)) is not None]
-    chart, axis = pyplot.subplots(figsize=(11, 1.0 + 0.5 * max(1, len(rows))))
-    for place, (row, value) in enumerate(reversed(rows)):
-        colour = '#2a7f3f' if row.reached(value) else '#b8432f'
-        top = max(value, row.target, 1e-9) * 1.15
-        axis.barh(place, value / top, color=colour, height=0.55)
-        axis.plot([row.target / top] * 2, [place - 0.38, place + 0.38], color='black', linewidth=2)
-        raw = None if row.raw is None else _value(row.raw, figures)
-        text = f'{value:g} {row.unit}'.strip() + ('' if raw is None else f'   (raw {raw:g})')
-        axis.text(1.02, place, text, va='center', fontsize=9)
-    axis.set_yticks(range(len(rows)), [_label(row) for row, _ in reversed(rows)], fontsize=9)
-    axis.set_xticks([])
-    axis.set_xlim(0, 1.35)
+    chart, axis = pyplot.subplots(figsize=(11, 1.0 + 0.5 * max(1, len(measured(ROWS, figures)))))
+    draw_rows(axis, ROWS, figures)
     axis.set_title(_title(figures), fontsize=9)
-    for side in ('top', 'right', 'bottom'):
-        axis.spines[side].set_visible(False)
     path.parent.mkdir(parents=True, exist_ok=True)
     chart.savefig(path, dpi=110, bbox_inches='tight')
     pyplot.close(chart)
 
 
+def measured(rows: Iterable[Row], figures: Figures) -> list[tuple[Row, float]]:
+    """The rows that have a value, with it."""
+    return [(row, value) for row in rows if (value := _value(row.value, figures)) is not None]
+
+
+def draw_rows(axis: Any, rows: Iterable[Row], figures: Figures) -> None:
+    """A bar for each row, its target a black line."""
+    shown = measured(rows, figures)
+    for place, (row, value) in enumerate(reversed(shown)):
+        colour = '#2a7f3f' if row.reached(value) else '#b8432f'
+        top = max(value, row.target, 1e-9) * 1.15
+        axis.barh(place, value / top, color=colour, height=0.55)
+        axis.plot([row.target / top] * 2, [place - 0.38, place + 0.38], color='black', linewidth=2)
+        raw = None if row.raw is None else _value(row.raw, figures)
+        text = f'{number(value)} {row.unit}'.strip()
+        text += '' if raw is None else f'   (raw {number(raw)})'
+        axis.text(1.02, place, text, va='center', fontsize=9)
+    axis.set_yticks(range(len(shown)), [_label(row) for row, _ in reversed(shown)], fontsize=9)
+    axis.set_xticks([])
+    axis.set_xlim(0, 1.35)
+    for side in ('top', 'right', 'bottom'):
+        axis.spines[side].set_visible(False)
+
+
+def number(value: float) -> str:
+    """Three digits, or all of them before the point."""
+    return f'{value:.0f}' if abs(value) >= 100 else f'{value:.3g}'
+
+
 def _value(read: Callable[[Figures], float], figures: Figures) -> float | None:
     try:
         return float(read(figures))
-    except (KeyError, ValueError):
+    except (KeyError, TypeError, ValueError, ZeroDivisionError):
         return None
 
 

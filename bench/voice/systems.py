@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 import json
 import os
 from pathlib import Path
@@ -19,6 +20,7 @@ from voice.ears import Ears, NotComing
 
 BOOT_S, GREETING_QUIET_S = 180.0, 1.5
 PEER_READY_S = 180.0
+_END_S = 5.0
 
 
 class System(Protocol):
@@ -96,13 +98,15 @@ class Peer:
     Args:
         command: program and arguments.
         log: where what it says beside that goes.
+        without: environment variables that it does not inherit.
     """
 
     wakes = False
 
-    def __init__(self, command: Sequence[str], log: Path) -> None:
+    def __init__(self, command: Sequence[str], log: Path, without: Sequence[str] = ()) -> None:
         self._command = list(command)
         self._log = log
+        self._environment = {k: v for k, v in os.environ.items() if k not in without}
         self._process: subprocess.Popen[str] | None = None
         self._reader: threading.Thread | None = None
         self._ready = threading.Event()
@@ -112,7 +116,7 @@ class Peer:
         """See :class:`System`."""
         with self._log.open('ab') as log:
             self._process = subprocess.Popen(
-                self._command, env=os.environ | dict(devices), stdin=subprocess.PIPE,
+                self._command, env=self._environment | dict(devices), stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True,
                 preexec_fn=terminate_with_parent)
         self._reader = threading.Thread(target=self._read, name='peer', daemon=True)
@@ -120,11 +124,10 @@ class Peer:
 
     def wait_ready(self, ears: Ears | None = None) -> None:
         """See :class:`System`."""
-        self._ready.wait(PEER_READY_S)
-        if reason := self.problem():
-            raise NotComing(reason)
-        if not self._ready.is_set():
+        if not self._ready.wait(PEER_READY_S):
             raise NotComing(f'{self._name} was not ready within {PEER_READY_S:.0f} s')
+        if not any(event.get('event') == 'ready' for event in self.events):
+            raise NotComing(self.problem() or f'{self._name} closed its output; see {self._log}')
 
     def problem(self) -> str:
         """See :class:`System`."""
@@ -164,6 +167,8 @@ class Peer:
             self.events.append(event)
             if event.get('event') == 'ready':
                 self._ready.set()
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(_END_S)
         self._ready.set()
 
 
@@ -187,7 +192,8 @@ class Served:
         """See :class:`System`."""
         self._server.start(devices)
         self._server.wait_ready()
-        self._peer = Peer([*self._command, '--llm', self._server.events[0]['url']], self._log)
+        self._peer = Peer([*self._command, '--llm', self._server.events[0]['url']], self._log,
+                          without=('PYTHONPATH', 'LD_LIBRARY_PATH'))
         self._peer.start(devices)
 
     def wait_ready(self, ears: Ears) -> None:
