@@ -14,6 +14,8 @@ sys.path[:0] = [str(ROOT / 'bench'), str(ROOT / 'tests')]
 BENCHES = {
     'hearing': 'hearing.bench',
     'voice': 'voice.bench',
+    'boot': 'boot',
+    'soak': 'soak',
     'page': 'page',
 }
 """Name on the command line → module with ``main(argv) -> int``; ``--help`` is its own."""

@@ -65,9 +65,9 @@ class Assistant:
             self._config, dict(devices) | self._domain, self._out / 'assistant.log')
         self.product.start()
 
-    def wait_ready(self, ears: Ears) -> None:
-        """See :class:`System`."""
-        greeted_s = ears.wait_for_sound(0.0, BOOT_S)
+    def wait_ready(self, ears: Ears, since_s: float = 0.0) -> None:
+        """See :class:`System`; the greeting is heard after ``since_s`` of the recording."""
+        greeted_s = ears.wait_for_sound(since_s, BOOT_S)
         if greeted_s is None:
             raise NotComing(f'the assistant did not greet within {BOOT_S:.0f} s')
         ears.wait_for_quiet(greeted_s, GREETING_QUIET_S, 30.0)

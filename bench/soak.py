@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``./va bench soak``: many turns with one assistant: does it grow, does it slow down?
+
+A user asks question after question in the virtual room, in real time: the sound devices, the
+clocks and the voice detector are what is under test. Only the silence that ends a turn is shorter.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+import shutil
+import sys
+import threading
+from typing import Any
+
+from scorecard import conditions, OUT, update
+
+PER_DIALOG = 8
+SILENCE_MS = 700
+COMPARED = 0.1
+"""The share of the turns, or of the samples of memory, at each end that is compared."""
+
+
+def main(argv: list[str]) -> int:
+    """Measure, tell and write; 1 when the assistant did not last."""
+    parser = argparse.ArgumentParser(prog='./va bench soak', description=__doc__)
+    parser.add_argument('--turns', type=int, default=200, metavar='N',
+                        help='questions (%(default)s)')
+    parser.add_argument('--port-offset', type=int, default=700, metavar='N')
+    parser.add_argument('--ros-domain', type=int, default=71, metavar='N')
+    parser.add_argument('--out', metavar='DIR', type=Path, default=OUT)
+    options = parser.parse_args(argv)
+    from virtual_room.pulse import RoomError
+    from voice.ears import NotComing
+
+    from va_common.profile import resolve
+
+    how = conditions(resolve('auto')) | {'asked': options.turns, 'silence_ms': SILENCE_MS}
+    folder = options.out / 'soak'
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    try:
+        figures = _soak(options, folder)
+    except (NotComing, RoomError) as problem:
+        print(f'soak: {problem}', file=sys.stderr)
+        return 1
+    update(options.out / 'scorecard.json', 'soak', 'soak', figures, how)
+    for name, value in figures.items():
+        print(f'  {name}: {value}')
+    return 0
+
+
+def growth(values: Sequence[float]) -> tuple[float, float]:
+    """Medians of the first and last values; the very first of many is left out, it warms up.
+
+    Raises ValueError without values.
+    """
+    import numpy as np
+
+    if not values:
+        raise ValueError('no values: expected at least one')
+    settled = values[1:] if len(values) > 2 else values
+    count = max(1, round(len(settled) * COMPARED))
+    return float(np.median(settled[:count])), float(np.median(settled[-count:]))
+
+
+def _soak(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    from virtual_room.room import VirtualRoom
+    from virtual_room.room_process import RoomSettings
+    from virtual_room.voices import Voices
+    from voice.ears import Ears
+    from voice.reports import records
+    from voice.systems import Assistant
+    from voice.talk import Talk
+    from voice.texts import script, WAKE
+
+    dialogs = script(options.turns, PER_DIALOG)
+    voices = Voices(tell=print)
+    voices.prepare((text, voice) for voice, asked in dialogs for text in (WAKE, *asked))
+    assistant = Assistant(folder, {
+        'system.port_offset': str(options.port_offset), 'stt.silence_ms': str(SILENCE_MS)},
+        options.ros_domain)
+    memory: list[float] = []
+    with VirtualRoom(RoomSettings(out=str(folder))) as room, \
+            ChunkCounter(options.ros_domain) as chunks:
+        ears = Ears(room.speaker_wav, assistant.problem)
+        talk = Talk(room, assistant, ears, voices, lambda line: print(line, flush=True))
+        try:
+            assistant.start(room.environment())
+            assistant.wait_ready(ears)
+            for dialog in dialogs:
+                talk.hold([dialog])
+                assert assistant.product is not None
+                memory.append(pss_mb(assistant.product.processes()))
+        finally:
+            assistant.stop()
+    latency = [record['data'] for record in records(assistant.log_dir, 'LATENCY')]
+    return figures_of(memory, latency, chunks)
+
+
+def figures_of(memory: list[float], latency: list[dict[str, Any]], chunks: ChunkCounter
+               ) -> dict[str, Any]:
+    """What the contract names, with what it is made of.
+
+    Args:
+        memory: MB of all processes after each dialog.
+        latency: data of the turns' latency records, in order.
+    """
+    tokens = [data['first_token'] - data['final_text'] for data in latency
+              if data.get('first_token') and data.get('final_text')]
+    first_mb, last_mb = growth(memory)
+    first_s, last_s = growth(tokens)
+    return {
+        'turns': sum(data.get('outcome') == 'answered' for data in latency),
+        'pss_growth_mb': round(last_mb - first_mb, 1),
+        'first_token_growth': round(last_s / first_s, 2) if first_s > 0 else None,
+        'missed_audio': chunks.missing + chunks.missed_blocks,
+        'soak_detail': {'pss_mb': [round(value, 1) for value in memory],
+                        'first_token_ms': [round(value * 1e3) for value in tokens],
+                        'chunks': chunks.count, 'chunks_missing': chunks.missing,
+                        'blocks_missed': chunks.missed_blocks}}
+
+
+def pss_mb(processes: Sequence[Any]) -> float:
+    """Proportional set size of some psutil processes, MB; one that ends meanwhile counts 0."""
+    import psutil
+
+    total = 0
+    for process in processes:
+        try:
+            total += process.memory_full_info().pss
+        except psutil.NoSuchProcess:
+            continue
+    return total / 1e6
+
+
+class ChunkCounter:
+    """Counts the chunks of /stt/audio that did not come, and what stt itself says it missed.
+
+    Context manager with a node and a thread of its own.
+    """
+
+    def __init__(self, ros_domain: int) -> None:
+        self._domain = ros_domain
+        self._last: int | None = None
+        self.count = 0
+        self.missing = 0
+        self.missed_blocks = 0
+        """Of the microphone, by stt's diagnostics."""
+
+    def __enter__(self) -> ChunkCounter:
+        """Begin to listen."""
+        from diagnostic_msgs.msg import DiagnosticArray
+        import rclpy
+        from rclpy.context import Context
+        from rclpy.executors import SingleThreadedExecutor
+        from rclpy.node import Node
+
+        from va_common import local_only, qos
+        from va_interfaces.msg import AudioChunk
+
+        local_only.apply()
+        self._context = Context()
+        rclpy.init(context=self._context, domain_id=self._domain)
+        node = Node('soak_counter', context=self._context)
+        node.create_subscription(AudioChunk, 'stt/audio', self._on_chunk, qos.AUDIO)
+        node.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, 50)
+        self._executor = SingleThreadedExecutor(context=self._context)
+        self._executor.add_node(node)
+        self._thread = threading.Thread(target=self._executor.spin, name='soak', daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End node and thread."""
+        self._executor.shutdown(2.0)
+        self._thread.join(5.0)
+        self._context.try_shutdown()
+
+    def _on_chunk(self, message: Any) -> None:
+        self.take(message.sequence)
+
+    def take(self, sequence: int) -> None:
+        """Note the number of a chunk; numbers that go back are those of a restarted stt."""
+        if self._last is not None:
+            self.missing += max(0, sequence - self._last - 1)
+        self._last = sequence
+        self.count += 1
+
+    def _on_diagnostics(self, message: Any) -> None:
+        for status in message.status:
+            for pair in status.values:
+                if pair.key == 'missed_blocks':
+                    self.missed_blocks = max(self.missed_blocks, int(pair.value))
