@@ -167,6 +167,10 @@ class PulseServer:
         else:
             self._pactl('set-default-source', f'{device}.monitor')
 
+    def mute(self, kind: str, name: str, muted: bool) -> None:
+        """Mute a ``sink`` or a ``source``."""
+        self._pactl(f'set-{kind}-mute', name, str(int(muted)))
+
     def _pactl(self, *arguments: str) -> str:
         environment = os.environ | self.environment() | {'LC_ALL': 'C'}
         done = subprocess.run(['pactl', *arguments], env=environment, timeout=10.0,
