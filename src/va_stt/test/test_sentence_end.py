@@ -13,6 +13,7 @@ from va_stt.sentence_end import open_ended
     'How long does it take to?', 'Who was the president when?', 'I want you to.',
     'I forgot to mention that', 'Because the shop was closed.', 'Add eggs, milk and',
     'Um', 'Before I go to bed', 'Even though he was tired.',
+    'Tomorrow at noon.', 'Every day at 8.', 'Find out how much', 'Tell me how old.',
     'In the year 1969.', 'On the way to work', 'As soon as the oven is hot'])
 def test_must_go_on(text):
     assert open_ended(text)
@@ -24,6 +25,7 @@ def test_must_go_on(text):
     'When does the train leave?', 'If it rains tomorrow, wake me up later.', 'When?', 'Why?',
     'Send a message to Martin.', 'Switch the light off', 'I think so.', 'Which?', '', 'Seven.',
     'Come in.', 'Call her.', 'In the kitchen.', 'At seven.', "I don't know.", 'How many?',
-    'In the year 1969, people walked on the moon.'])
+    'Next week.', 'Tomorrow.', 'Tomorrow is Monday.', 'How long?', 'This is the one.',
+    'Tell me how much it costs.', 'In the year 1969, people walked on the moon.'])
 def test_may_be_whole(text):
     assert not open_ended(text)

@@ -40,7 +40,22 @@ _INVERTED = frozenset((
     'is', 'are', 'was', 'were', 'am', 'do', 'does', 'did', 'will', 'would', 'can', 'could',
     'shall', 'should', 'may', 'might', 'must', 'have', 'has', 'had'))
 """After "when" these make a question, anything else a clause."""
+_QUANTITIES = frozenset((
+    'much', 'many', 'long', 'far', 'often', 'big', 'old'))
+"""After "how"; at the end of a longer sentence they ask on: "find out how much"."""
+_DAYS = frozenset((
+    'yesterday', 'today', 'tonight', 'tomorrow', 'monday', 'tuesday', 'wednesday', 'thursday',
+    'friday', 'saturday', 'sunday'))
+_WHICH_TIME = frozenset(('every', 'each', 'last', 'next', 'this', 'later'))
+_TIMES = frozenset((
+    'morning', 'noon', 'afternoon', 'evening', 'night', 'midnight', 'day', 'week', 'weekend',
+    'month', 'year', 'spring', 'summer', 'autumn', 'winter', 'christmas', 'easter', 'hour',
+    'minute', 'quarter', 'half', 'past', "o'clock", 'at', 'in', 'on', 'before', 'after', 'to',
+    'the', 'a', 'of', 'other', 'am', 'pm', 'one', 'two', 'three', 'four', 'five', 'six', 'seven',
+    'eight', 'nine', 'ten', 'eleven', 'twelve'))
 _LONG = 4
+_TIME_WORDS = 3
+"""Fewer are an answer, "next week"."""
 _CLAUSE_WORDS = 2
 _UNFINISHED = re.compile(r'(?:\.\.\.|…|[,;:–—-])\s*$')
 _WORD = re.compile(r"[\w']+")
@@ -58,7 +73,7 @@ def open_ended(text: str) -> bool:
     words = _WORD.findall(text.lower())
     if not words:
         return False
-    return _ends_open(words) or _lacks_main_clause(words, text)
+    return _ends_open(words) or _lacks_main_clause(words, text) or _only_tells_when(words)
 
 
 def _ends_open(words: list[str]) -> bool:
@@ -67,6 +82,8 @@ def _ends_open(words: list[str]) -> bool:
         return len(words) > 1 or last not in _STRANDING
     if last in _RARELY_LAST:
         return words[0] not in _STRANDING
+    if last in _QUANTITIES and words[-2:-1] == ['how']:
+        return len(words) > 2
     if last in _LINKING:
         return len(words) > 2 and words[-2] not in _BEFORE_LINKING
     return last in _COMPLEMENT and len(words) >= _LONG and words[-2] not in _LINKING
@@ -86,3 +103,9 @@ def _lacks_main_clause(words: list[str], text: str) -> bool:
     if words[0] == 'when' and words[1] in _INVERTED:
         return False
     return len(_WORD.findall(text.rpartition(',')[2])) < _CLAUSE_WORDS or ',' not in text
+
+
+def _only_tells_when(words: list[str]) -> bool:
+    """Whether a day or the like is named, and nothing is said about it: "Tomorrow at noon"."""
+    return len(words) >= _TIME_WORDS and words[0] in _DAYS | _WHICH_TIME and all(
+        word.isdecimal() or word in _TIMES | _DAYS | _WHICH_TIME for word in words)
