@@ -6,7 +6,7 @@ import pytest
 
 from va_common.audio_io import float_to_int16
 from va_stt.whisper_cuda import NOTHING
-from va_stt.whisper_window import repeats, spoken_places
+from va_stt.whisper_window import repeats, spoken_places, stops_early
 
 END, T0 = 1000, 2000
 
@@ -23,6 +23,13 @@ def test_a_segment_after_the_sound_does_not():
 def test_two_segments_within_the_sound_do():
     ids = [T0, 5, T0 + 50, T0 + 60, 6, T0 + 90]
     assert spoken_places(ids, END, T0, 2.0) == [1, 4]
+
+
+@pytest.mark.parametrize(('ids', 'early'), [
+    ([T0, 5, T0 + 100], True), ([T0, 5, T0 + 200, END], False), ([T0, 5, T0 + 160], False),
+    ([T0, 5, T0 + 100, T0 + 120, 6, T0 + 250], False), ([T0, 5], False), ([5, END], False)])
+def test_text_that_stops_before_the_sound_does(ids, early):
+    assert stops_early(ids, T0, 4.0) is early
 
 
 @pytest.mark.parametrize(('text', 'expected'), [
@@ -54,3 +61,13 @@ def test_silence_has_no_text_that_is_believed(whisper):
     from va_stt.speech_evidence import invented
     heard = whisper.transcribe(np.zeros(16000, np.int16))
     assert invented(heard, 0.0) is not None
+
+
+def test_words_after_a_long_pause_are_not_lost(whisper, say, monkeypatch):
+    from va_stt import whisper_window
+    sound = float_to_int16(np.pad(say('What is the capital of France?'), (4000, 2000)))
+    monkeypatch.setattr(whisper_window, 'UNHEARD_S', -2.0)  # as if it had stopped early
+    asked = []
+    monkeypatch.setattr(whisper, '_transcribe_whole', lambda samples: asked.append(1) or NOTHING)
+    assert whisper.transcribe(sound) is NOTHING
+    assert asked
