@@ -16,6 +16,7 @@ BENCHES = {
     'voice': 'voice.bench',
     'boot': 'boot',
     'soak': 'soak',
+    'scale': 'scale',
     'page': 'page',
 }
 """Name on the command line → module with ``main(argv) -> int``; ``--help`` is its own."""

@@ -13,12 +13,11 @@ from virtual_room.acoustics import voiced_span
 from virtual_room.room_process import read_wav
 
 from voice.sound import end_of_sound, located, longest_gap_s, onset, RATE, Sound
-from voice.talk import Line
+from voice.talk import ACK_S, Line, REPLY_QUIET_S, REPLY_S
 
 SEARCH_S = 0.4
 """How far the room's clock may be off when a clip is looked for in the recording."""
-WAIT_S = {'wake': 5.0, 'question': 25.0}
-GAP_S = 1.2
+WAIT_S = {'wake': ACK_S, 'question': REPLY_S}
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ def _wait(line: Line, mic: Sound, speaker: Sound, t0_s: float) -> Wait:
     heard = onset(speaker, begin, end + round(WAIT_S[line.kind] * RATE))
     if heard is None:
         return Wait(line, 'missed', clock_ms=clock_ms)
-    over = end_of_sound(speaker, heard, GAP_S) or speaker.size
+    over = end_of_sound(speaker, heard, REPLY_QUIET_S) or speaker.size
     return Wait(line, 'answered' if heard >= end else 'cut_off', (heard - end) / RATE * 1e3,
                 clock_ms, t0_s + end / RATE, t0_s + heard / RATE, (heard, over),
                 1e3 * longest_gap_s(speaker, heard, over))

@@ -46,24 +46,30 @@ class System(Protocol):
 
 
 class Assistant:
-    """The product as a user starts it, with some settings changed (``section.key``)."""
+    """The product as a user starts it, with some settings changed (``section.key``).
+
+    Args:
+        options: of ``main``.
+    """
 
     wakes = True
 
-    def __init__(self, out: Path, changes: Mapping[str, str], ros_domain: int) -> None:
+    def __init__(self, out: Path, changes: Mapping[str, str], ros_domain: int,
+                 options: Sequence[str] = ()) -> None:
         self.log_dir = out / 'log'
         shutil.rmtree(self.log_dir, ignore_errors=True)
         self._config = write_config(
             out / 'assistant.ini', {'logger.log_dir': str(self.log_dir)} | dict(changes))
         self._out = out
         self._domain = {'ROS_DOMAIN_ID': str(ros_domain)}
+        self._options = options
         self.product: Product | None = None
 
     def start(self, devices: Mapping[str, str]) -> None:
         """See :class:`System`."""
         self.product = Product(
             self._config, dict(devices) | self._domain, self._out / 'assistant.log')
-        self.product.start()
+        self.product.start(*self._options)
 
     def wait_ready(self, ears: Ears, since_s: float = 0.0) -> None:
         """See :class:`System`; the greeting is heard after ``since_s`` of the recording."""

@@ -16,7 +16,7 @@ from voice.systems import System
 from voice.texts import WAKE
 
 ACK_S, REPLY_S, SPEAK_S = 5.0, 25.0, 90.0
-ACK_QUIET_S, REPLY_QUIET_S = 0.4, 1.2
+ACK_QUIET_S, REPLY_QUIET_S = 0.4, 1.6
 ASLEEP_S = 6.0
 """After the last sound of a dialog: the follow-up window of 4 s is over."""
 GIVE_UP_S = 14.0

@@ -6,6 +6,8 @@ from __future__ import annotations
 from boot import COMPONENTS, summary, WAYS
 import psutil
 import pytest
+from scale import figures_of as scale_of
+from scale import has_model
 from soak import ChunkCounter, figures_of, growth, pss_mb
 
 
@@ -42,3 +44,17 @@ def test_figures_of_a_soak():
 def test_memory_of_a_process():
     assert pss_mb([psutil.Process()]) > 1.0
     assert pss_mb([]) == 0.0
+
+
+def test_what_further_assistants_cost():
+    cost = {count: {'pss_mb': mb, 'cpu_core_percent': 5.0}
+            for count, mb in ((1, 1000.0), (2, 1500.0), (4, 2800.0))}
+    figures = scale_of(cost)
+    assert figures['second_memory'] == 0.5
+    assert figures['each_further_mb'] == {'2': 500.0, '4': 600.0}
+    assert figures['assistants']['4']['pss_mb'] == 2800.0
+
+
+def test_no_server_is_no_model():
+    assert not has_model('http://127.0.0.1:9', 'smollm2:135m')
+    assert not has_model('nonsense', 'smollm2:135m')
