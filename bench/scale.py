@@ -81,7 +81,7 @@ def _measure(options: argparse.Namespace, server: bool) -> dict[int, dict[str, f
     from voice.systems import Assistant
 
     cost: dict[int, dict[str, float]] = {}
-    running: list[tuple[Assistant, int]] = []
+    running: list[Assistant] = []
     with ExitStack() as stack:
         room = stack.enter_context(VirtualRoom(RoomSettings(out=str(options.out / 'scale'))))
         for count in COUNTS:
@@ -89,12 +89,10 @@ def _measure(options: argparse.Namespace, server: bool) -> dict[int, dict[str, f
                 assistant, offset = _assistant(len(running), options, server)
                 stack.callback(assistant.stop)
                 assistant.start(room.environment())
-                running.append((assistant, offset))
-            for assistant, offset in running:
-                _wait_serving(assistant, offset)
+                _wait_serving(assistant, offset)  # four that start at once only slow each other
+                running.append(assistant)
             time.sleep(SETTLE_S)
-            cost[count] = _cost([assistant for assistant, _ in running],
-                                _server_processes(options.ollama) if server else [])
+            cost[count] = _cost(running, _server_processes(options.ollama) if server else [])
             print(f'  {count}: {cost[count]}', flush=True)
     return cost
 

@@ -42,7 +42,7 @@ def install() -> None:
     folder = environment()
     _run([sys.executable, '-m', 'venv', '--clear', str(folder)], 'makes the environment')
     clean = {k: v for k, v in os.environ.items() if k not in ('PYTHONPATH', 'LD_LIBRARY_PATH')}
-    _run([str(folder / 'bin/python'), '-m', 'pip', 'install', '--require-hashes',
+    _run([str(folder / 'bin/python'), '-m', 'pip', 'install', '--require-hashes', '--no-deps',
           '--disable-pip-version-check', '-q', '-r', str(LOCK)],
          'installs pipecat; PyAudio is compiled: sudo apt-get install portaudio19-dev gcc', clean)
     (folder / 'installed.lock').write_bytes(LOCK.read_bytes())
