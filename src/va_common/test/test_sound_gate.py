@@ -2,9 +2,8 @@
 import numpy as np
 import pytest
 
-from va_common.sound_gate import HOLD_S, SoundGate
+from va_common.sound_gate import FRAME, HOLD_S, SoundGate
 
-FRAME = 1280
 PER_S = 12.5
 
 
@@ -26,7 +25,7 @@ def voice(seconds, dbfs, hz=150.0):
 
 def opens(sound, gate=None):
     """For each frame, whether the gate was open."""
-    gate = gate or SoundGate(FRAME)
+    gate = gate or SoundGate()
     samples = np.clip(np.rint(sound), -32768, 32767).astype(np.int16)
     return np.array([gate.is_open(samples[i:i + FRAME])
                      for i in range(0, samples.size - FRAME + 1, FRAME)])
@@ -73,7 +72,7 @@ def test_a_voice_that_never_pauses_keeps_it_open():
 
 
 def test_after_a_reset_it_is_open_until_its_noise_is_known():
-    gate = SoundGate(FRAME)
+    gate = SoundGate()
     assert not opens(noise(5.0, -60.0), gate)[-1]
     gate.reset()
     assert opens(noise(0.5, -30.0), gate).all()

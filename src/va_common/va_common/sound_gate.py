@@ -8,22 +8,25 @@ what follows within the hold: a voice too faint for that is too faint for the mo
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import numpy as np
 from numpy.typing import NDArray
 
 from va_common.audio_io import Int16, SAMPLE_RATE
 
+FRAME = 1280
+"""Samples of a frame: 80 ms."""
 BANDS_HZ = (100.0, 400.0, 1000.0, 2000.0, 4000.0, 7500.0)
 """The edges of the five bands."""
-RISE_DB = np.array((5.0, 3.5, 3.0, 2.5, 2.5))
+RISE_DB = np.array((6.0, 4.2, 3.5, 3.0, 3.0))
 """By how much a frame of 80 ms stands out from its floor, by band.
 
 Power in a band varies with its number of degrees of freedom: by 1.1 dB (standard deviation) in
-the lowest band of white noise and by 0.3 dB in the highest one. These are four times that."""
+the lowest band of white noise and by 0.3 dB in the highest one. These are five times that, or
+more."""
 RISE = 10.0 ** (RISE_DB / 10.0)
-SMOOTH_S = 0.4
+_EDGES = np.rint(np.array(BANDS_HZ) * FRAME / SAMPLE_RATE).astype(np.intp)
+_WINDOW = np.hanning(FRAME).astype(np.float32)
+SMOOTH_S = 0.24
 WINDOW_S = 4.0
 """The floor is the least power, smoothed over ``SMOOTH_S``, in this time."""
 HOLD_S = 1.5
@@ -31,50 +34,45 @@ HOLD_S = 1.5
 
 
 class SoundGate:
-    """Looks at successive frames of one length, 80 ms or more. Not thread-safe.
+    """Looks at successive frames of :data:`FRAME`. Not thread-safe.
 
     Args:
-        frame: samples of a frame, at 16 kHz.
+        step: samples from the beginning of one frame to that of the next, at 16 kHz.
     """
 
-    def __init__(self, frame: int) -> None:
-        frame_s = frame / SAMPLE_RATE
-        self._hold = round(HOLD_S / frame_s)
-        self._pull = frame_s / SMOOTH_S
-        self._recent = np.empty((round(WINDOW_S / frame_s), len(RISE_DB)))
+    def __init__(self, step: int = FRAME) -> None:
+        step_s = step / SAMPLE_RATE
+        self._hold = round(HOLD_S / step_s)
+        self._pull = step_s / SMOOTH_S
+        self._recent = np.empty((round(WINDOW_S / step_s), len(RISE_DB)))
         self.reset()
 
     def is_open(self, frame: Int16) -> bool:
         """Whether this frame, or one within ``HOLD_S`` before it, may be more than noise.
 
         Args:
-            frame: int16 (n,), directly after the one before.
+            frame: int16 (1280,), 16 kHz.
         """
         powers = _band_powers(frame)
-        if not self._count:
-            self._smoothed = powers
-        self._smoothed = self._smoothed + self._pull * (powers - self._smoothed)
-        self._recent[self._count % len(self._recent)] = self._smoothed
         self._count += 1
-        floor = self._recent[:self._count].min(axis=0)
+        pull = max(self._pull, 1.0 / self._count)
+        self._smoothed = self._smoothed + pull * (powers - self._smoothed)
+        if pull > self._pull:  # too few frames yet for a mean that counts
+            self._recent[:] = self._smoothed
+        self._recent[self._count % len(self._recent)] = self._smoothed
+        floor = self._recent.min(axis=0)
         self._left = self._hold if (powers > RISE * floor).any() else max(0, self._left - 1)
         return self._left > 0
 
     def reset(self) -> None:
         """A new stream: open until its noise is known."""
         self._count = 0
+        self._smoothed = np.zeros(len(RISE_DB))
         self._left = self._hold
 
 
 def _band_powers(frame: Int16) -> NDArray[np.float64]:
     """Mean power of a sample in each band; the noise of rounding is added as a least floor."""
-    window, edges = _bands(len(frame))
-    spectrum = np.fft.rfft(frame * window)
+    spectrum = np.fft.rfft(frame * _WINDOW)
     power = spectrum.real ** 2 + spectrum.imag ** 2
-    return np.add.reduceat(power, edges)[:-1] / len(frame) ** 2 + 0.01
-
-
-@lru_cache(maxsize=4)
-def _bands(length: int) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
-    edges = np.rint(np.array(BANDS_HZ) * length / SAMPLE_RATE).astype(np.intp)
-    return np.hanning(length).astype(np.float32), edges
+    return np.add.reduceat(power, _EDGES)[:-1] / FRAME ** 2 + 0.01

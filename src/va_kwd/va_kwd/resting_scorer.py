@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from va_common.audio_io import Int16
 from va_common.sound_gate import SoundGate
-from va_kwd.wake_engine import FRAME, WakeEngine
+from va_kwd.wake_engine import WakeEngine
 
 
 class RestingScorer:
@@ -17,7 +17,7 @@ class RestingScorer:
 
     def __init__(self, engine: WakeEngine) -> None:
         self._engine = engine
-        self._gate = SoundGate(FRAME)
+        self._gate = SoundGate()
 
     def score(self, frame: Int16) -> dict[str, float]:
         """Scores 0..1 by wake word after one more frame; 0 while nothing is heard.

@@ -30,6 +30,13 @@ class Block:
         return self.start_s + len(self.samples) / RATE
 
 
+def joined(blocks: list[Block]) -> Block:
+    """Blocks that follow each other as one."""
+    if len(blocks) == 1:
+        return blocks[0]
+    return Block(np.concatenate([block.samples for block in blocks]), blocks[0].start_s)
+
+
 class Reblock:
     """Cuts a stream of blocks into blocks of one size."""
 
@@ -45,6 +52,11 @@ class Reblock:
         self._pending = sound[full:]
         for first in range(0, full, self._size):
             yield Block(sound[first:first + self._size], start_s + first / RATE)
+
+    @property
+    def missing(self) -> int:
+        """Samples that the next full block still needs."""
+        return self._size - len(self._pending)
 
     def overwrite(self, samples: Int16) -> None:
         """Put other samples in the place of the newest; only what still waits can be replaced."""

@@ -5,17 +5,17 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Protocol
 
 import numpy as np
 
-from va_common.audio_io import TimedBuffer
+from va_common.audio_io import CHUNK_S, TimedBuffer
 from va_common.level_meter import LevelMeter
-from va_stt.blocks import Block, GapFiller, Int16, RATE, Reblock
+from va_stt.blocks import Block, GapFiller, Int16, joined, MIN_GAP_S, RATE, Reblock
 from va_stt.echo_canceller import EchoCanceller
 from va_stt.echo_report import EchoReport
 from va_stt.far_end import FarEnd
 from va_stt.levels import power, ratio_db
+from va_stt.resting_detector import RestingDetector, VoiceDetector
 from va_stt.two_path import TwoPathCanceller
 from va_stt.vad_finalize import VadFrame
 
@@ -43,18 +43,6 @@ VOICE = 0.7
 """Probability from which a frame tells how loud people speak."""
 
 
-class VoiceDetector(Protocol):
-    """Voice probability of successive frames."""
-
-    def probability(self, frame: Int16) -> float:
-        """0 to 1 for a frame (512,) int16."""
-        ...
-
-    def reset(self) -> None:
-        """Forget what was heard."""
-        ...
-
-
 class CapturePipeline:
     """Takes blocks of the microphone in order, gives chunks and voice frames.
 
@@ -80,7 +68,7 @@ class CapturePipeline:
         self._subtracted: deque[Block] = deque(maxlen=ONSET_BLOCKS)
         self._far_end = far_end
         self._canceller = canceller
-        self._detector = detector
+        self._detector = RestingDetector(detector)
         self._buffer = buffer
         self._on_chunk = on_chunk
         self._on_frame = on_frame
@@ -97,7 +85,6 @@ class CapturePipeline:
 
     def feed(self, block: Block) -> None:
         """Take the next block of the microphone, any length, int16, 16 kHz."""
-        self.meter.feed(block.samples, block.end_s)
         self._waiting.extend(self._blocks.feed(self.gaps.feed(block)))
         newest_s = block.end_s
         while self._waiting:
@@ -105,8 +92,18 @@ class CapturePipeline:
             if not self._far_end.covers(first.end_s) \
                     and abs(newest_s - first.end_s) < REFERENCE_WAIT_S:
                 return
-            self._waiting.popleft()
-            self._process(first)
+            count = self._blocks_at_once(first)
+            if len(self._waiting) < count:
+                return
+            self._process(joined([self._waiting.popleft() for _ in range(count)]))
+
+    def _blocks_at_once(self, first: Block) -> int:
+        """One; while nobody speaks and nothing plays, those of a chunk: nobody waits for less."""
+        if not self._detector.rests or not self._far_end.is_silent(first.start_s - ECHO_S):
+            return 1
+        count = self._chunks.missing // BLOCK
+        last = self._waiting[min(count, len(self._waiting)) - 1]
+        return count if last.end_s - first.start_s < CHUNK_S + MIN_GAP_S else 1
 
     def restart(self) -> None:
         """The microphone was opened again: what came before is not continued."""
@@ -122,6 +119,7 @@ class CapturePipeline:
         self._detector.reset()
 
     def _process(self, block: Block) -> None:
+        self.meter.feed(block.samples, block.end_s)
         far = self._far_end.read(block.start_s, len(block.samples))
         clean = self._choose(
             block, Block(self._canceller.process(block.samples, far), block.start_s), far)

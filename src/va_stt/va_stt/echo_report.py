@@ -11,8 +11,8 @@ SURE_S = 5.0
 """Of the speaker's sound, before anything is said about it."""
 UNHEARD_DB = 3.0
 """Above the background of the room, at least, an echo is heard."""
-CREEP = 1.001
-"""How the quietest moment of the background is forgotten, per block: in some ten seconds."""
+CREEP = 1.05
+"""How the quietest moment of the background is forgotten, per second: in some ten seconds."""
 TOO_LOUD_DBFS = -15.0
 VOICE_SURE_S = 2.0
 LOUDER_DB = 3.0
@@ -63,7 +63,8 @@ class EchoReport:
     def silent(self, near: Int16) -> None:
         """A block in which the speaker was not heard."""
         now = power(near)
-        self._background = now if self._background is None else min(CREEP * self._background, now)
+        creep = CREEP ** (len(near) / RATE)
+        self._background = now if self._background is None else min(creep * self._background, now)
 
     def spoken(self, near: Int16) -> None:
         """A block in which somebody spoke while the speaker was silent."""

@@ -127,6 +127,11 @@ class FarEnd:
             wanted_s = end_s + self._lead_s
             return known_s >= wanted_s or known_s < wanted_s - AFTERGLOW_S
 
+    def is_silent(self, from_s: float) -> bool:
+        """Whether nothing is known to play at ``from_s`` or later."""
+        with self._lock:
+            return not self._stretches or self._stretches[-1].end_s < from_s
+
     def loud_since(self, at_s: float, within_s: float) -> bool:
         """Whether the reference had sound in the ``within_s`` before ``at_s``."""
         with self._lock:
