@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from pathlib import Path
+import os
 
 STOPPED = ('T', 't')
 """States of a process that a signal or a debugger holds."""
@@ -18,6 +18,7 @@ STARVED_SHARE = 0.3
 computed counts as starved."""
 STARVED_RATIO = 1.5
 STARVED_MIN_S = 1.0
+_READ_BYTES = 4096
 
 
 class Activity(Enum):
@@ -52,10 +53,10 @@ class Sample:
 
 def sample(pid: int) -> Sample:
     """Look at a process now."""
-    folder = Path('/proc') / str(pid)
+    folder = f'/proc/{pid}'
     try:
         state = _stat_fields(folder)[0]
-        times = [_times_ns(task) for task in (folder / 'task').iterdir()]
+        times = [_times_ns(f'{folder}/task/{task}') for task in os.listdir(f'{folder}/task')]
     except OSError:
         return Sample('', 0.0, 0.0)
     computed, queued = (sum(column) * 1e-9 for column in zip(*times, strict=True))
@@ -65,7 +66,7 @@ def sample(pid: int) -> Sample:
 def is_frozen(pid: int) -> bool:
     """Whether a process is stopped by a signal or a debugger; cheaper than :func:`sample`."""
     try:
-        return _stat_fields(Path('/proc') / str(pid))[0] in STOPPED
+        return _stat_fields(f'/proc/{pid}')[0] in STOPPED
     except OSError:
         return False
 
@@ -97,14 +98,14 @@ def is_starved(before: Sample, after: Sample) -> bool:
 def descendants(pid: int) -> list[int]:
     """All processes under ``pid``, children before grandchildren; zombies left out."""
     children: dict[int, list[int]] = {}
-    for folder in Path('/proc').iterdir():
-        if folder.name.isdigit():
+    for name in os.listdir('/proc'):
+        if name.isdigit():
             try:
-                fields = _stat_fields(folder)
+                fields = _stat_fields(f'/proc/{name}')
             except OSError:
                 continue  # it ended while we looked
             if fields[0] != 'Z':
-                children.setdefault(int(fields[1]), []).append(int(folder.name))
+                children.setdefault(int(fields[1]), []).append(int(name))
     found: list[int] = []
     queue = [pid]
     while queue:
@@ -114,14 +115,23 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
-def _stat_fields(folder: Path) -> list[str]:
+def _stat_fields(folder: str) -> list[str]:
     """The fields of stat from the state letter on: the name before may hold anything."""
-    return (folder / 'stat').read_text().rpartition(')')[2].split()
+    return _read(f'{folder}/stat').rpartition(b')')[2].decode().split()
 
 
-def _times_ns(task: Path) -> tuple[int, int]:
+def _times_ns(task: str) -> tuple[int, int]:
     try:
-        on_core, queued, _ = (task / 'schedstat').read_text().split()
+        on_core, queued, _ = _read(f'{task}/schedstat').split()
     except (OSError, ValueError):
         return 0, 0  # the thread ended, or the kernel keeps no such statistics
     return int(on_core), int(queued)
+
+
+def _read(path: str) -> bytes:
+    """A small file of /proc. Two hundred are read a second: open() costs five times as much."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(descriptor, _READ_BYTES)
+    finally:
+        os.close(descriptor)
