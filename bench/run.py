@@ -15,6 +15,7 @@ BENCHES = {
     'hearing': 'hearing.bench',
     'voice': 'voice.bench',
     'boot': 'boot',
+    'idle': 'idle',
     'soak': 'soak',
     'scale': 'scale',
     'page': 'page',

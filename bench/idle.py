@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``./va bench idle``: what the assistant costs while nobody speaks, by process.
+
+CPU is the time of its processes on a core, so that a busy machine measures it, too (a little too
+high: its caches are cold). The room has noise as a quiet one has, 30 dB below a user.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+import re
+import sys
+import time
+from typing import Any
+
+from scorecard import conditions, OUT, update
+
+SETTLE_S = 15.0
+_PROGRAM = re.compile(r'va_(\w+)\.(\w+)|(forker)')
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one process has used."""
+
+    cpu_s: float
+    pss_mb: float
+
+
+def main(argv: list[str]) -> int:
+    """Measure, tell and write; 1 when it did not start."""
+    parser = argparse.ArgumentParser(prog='./va bench idle', description=__doc__)
+    parser.add_argument('--seconds', type=float, default=300.0, metavar='N',
+                        help='how long to watch (%(default)s)')
+    parser.add_argument('--port-offset', type=int, default=700, metavar='N')
+    parser.add_argument('--ros-domain', type=int, default=71, metavar='N')
+    parser.add_argument('--out', metavar='DIR', type=Path, default=OUT)
+    options = parser.parse_args(argv)
+    if not 1.0 <= options.seconds <= 86400.0:
+        parser.error(f'--seconds {options.seconds:g}: expected 1 to 86400')
+    from virtual_room.pulse import RoomError
+    from voice.ears import NotComing
+
+    from va_common.profile import resolve
+
+    how = conditions(resolve('auto')) | {'seconds': options.seconds}
+    try:
+        before, after = _measure(options)
+    except (NotComing, RoomError) as problem:
+        print(f'idle: {problem}', file=sys.stderr)
+        return 1
+    figures = figures_of(before, after, options.seconds)
+    update(options.out / 'scorecard.json', 'idle', 'idle', figures, how)
+    for name, values in figures['by_process'].items():
+        print(f'  {name}: {values}')
+    print(f'  together: {figures["cpu_core_percent"]} % of a core, {figures["pss_mb"]} MB, '
+          f'{figures["growth_mb"]:+} MB')
+    return 0
+
+
+def figures_of(before: dict[str, Cost], after: dict[str, Cost], span_s: float) -> dict[str, Any]:
+    """Together and by process; growth is that of the memory within ``span_s`` seconds."""
+    each = {name: {'cpu_core_percent': round(100 * (used.cpu_s - before[name].cpu_s) / span_s, 2),
+                   'pss_mb': round(used.pss_mb, 1),
+                   'growth_mb': round(used.pss_mb - before[name].pss_mb, 1)}
+            for name, used in after.items() if name in before}
+
+    def together(key: str) -> float:
+        return round(sum(values[key] for values in each.values()), 1)
+
+    return {key: together(key) for key in ('cpu_core_percent', 'pss_mb', 'growth_mb')} | {
+        'by_process': each}
+
+
+def name_of(command: Iterable[str]) -> str:
+    """What a process of the assistant is called, by its command line."""
+    found = _PROGRAM.search(' '.join(command))
+    if found is None:
+        return 'other'
+    package, module, forker = found.groups()
+    return forker or (module if package == 'loader' else package)
+
+
+def _measure(options: argparse.Namespace) -> tuple[dict[str, Cost], dict[str, Cost]]:
+    from virtual_room.room import VirtualRoom
+    from virtual_room.room_process import RoomSettings
+    from voice.ears import Ears
+    from voice.systems import Assistant
+
+    folder = options.out / 'idle'
+    folder.mkdir(parents=True, exist_ok=True)
+    assistant = Assistant(folder, {'system.port_offset': str(options.port_offset)},
+                          options.ros_domain)
+    with VirtualRoom(RoomSettings(out=str(folder))) as room:
+        ears = Ears(room.speaker_wav, assistant.problem)
+        since_s = ears.now_s
+        try:
+            assistant.start(room.environment())
+            assistant.wait_ready(ears, since_s)
+            time.sleep(SETTLE_S)
+            before, began_s = _costs(assistant), time.monotonic()
+            time.sleep(max(0.0, options.seconds - (time.monotonic() - began_s)))
+            return before, _costs(assistant)
+        finally:
+            assistant.stop()
+
+
+def _costs(assistant: Any) -> dict[str, Cost]:
+    import psutil
+    from soak import pss_mb
+    from voice.ears import NotComing
+
+    if problem := assistant.problem():
+        raise NotComing(problem)
+    costs: dict[str, Cost] = {}
+    for process in assistant.product.processes():
+        try:
+            name, times = name_of(process.cmdline()), process.cpu_times()
+        except psutil.NoSuchProcess:
+            continue
+        known = costs.get(name, Cost(0.0, 0.0))
+        costs[name] = Cost(known.cpu_s + times.user + times.system,
+                           known.pss_mb + pss_mb([process]))
+    return costs
