@@ -62,7 +62,7 @@ def pipecat_settings(out: Path) -> dict[str, object]:
     voice = str(default('tts', 'voice'))
     style = np.fromfile(model_path('kokoro-voices', f'{voice}.bin'), '<f4').reshape(510, 1, 256)
     voices = out / 'voices.npz'
-    np.savez(voices, **{voice: style})
+    np.savez(voices, allow_pickle=False, **{voice: style})
     modelfile = load_modelfile('')
     given = dict(modelfile.parameters)
     return {

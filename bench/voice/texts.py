@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the user asks, and in which voices: others than the assistant's, af_heart."""
+"""What the user asks; the voices are those of the hearing bench, not the assistant's."""
 
 from __future__ import annotations
 
+from hearing.texts import VOICES
+
 WAKE = 'Hey Jarvis.'
-VOICES = ('am_michael', 'bf_emma', 'am_fenrir', 'af_nicole', 'bm_george', 'af_bella')
 QUESTIONS = (
     'What is the capital of France?', 'How many days are in a week?',
     'What colour is the sky on a clear day?', 'Who wrote Romeo and Juliet?',
@@ -25,7 +26,7 @@ QUESTIONS = (
 
 def script(turns: int, per_dialog: int) -> list[tuple[str, tuple[str, ...]]]:
     """Dialogs of (voice, questions), ``turns`` questions in all; every voice gets its share."""
-    dialogs = []
+    dialogs: list[tuple[str, tuple[str, ...]]] = []
     for first in range(0, turns, per_dialog):
         asked = tuple(QUESTIONS[k % len(QUESTIONS)]
                       for k in range(first, min(first + per_dialog, turns)))

@@ -8,6 +8,7 @@ from pathlib import Path
 import sys
 import wave
 
+from hearing.texts import VOICES
 import numpy as np
 import pytest
 from run import main
@@ -19,7 +20,7 @@ from voice.reports import disagreement, stages
 from voice.sound import end_of_sound, located, longest_gap_s, onset, RATE
 from voice.systems import Peer
 from voice.talk import Line
-from voice.texts import script, VOICES
+from voice.texts import script
 
 RANDOM = np.random.default_rng(7)
 T0_S = 1_800_000_000.0
