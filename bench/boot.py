@@ -18,7 +18,8 @@ import sys
 import time
 from typing import Any
 
-from scorecard import conditions, OUT, update
+from command_line import add_place, make_parser, whole
+from scorecard import conditions, update
 
 WAYS = {'phased': 'phased_parallel', 'sequential': 'sequential', 'warm': 'phased_parallel'}
 COMPONENTS = ('tts', 'llm', 'stt')
@@ -31,12 +32,10 @@ _PORT_OFFSET = 100
 
 def main(argv: list[str]) -> int:
     """Measure, tell and write; 1 when something did not start."""
-    parser = argparse.ArgumentParser(prog='./va bench boot', description=__doc__)
-    parser.add_argument('--boots', type=int, default=7, metavar='N', choices=range(1, 101),
+    parser = make_parser('boot', __doc__)
+    parser.add_argument('--boots', type=whole(1, 100), default=7, metavar='N',
                         help='of each way, taking turns (%(default)s)')
-    parser.add_argument('--port-offset', type=int, default=700, metavar='N')
-    parser.add_argument('--ros-domain', type=int, default=71, metavar='N')
-    parser.add_argument('--out', metavar='DIR', type=Path, default=OUT)
+    add_place(parser)
     options = parser.parse_args(argv)
     from virtual_room.pulse import RoomError
     from voice.ears import NotComing

@@ -3,15 +3,15 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterable, Iterator
 import json
 from pathlib import Path
 import sys
 from typing import Any
 
+from command_line import make_parser
 from hearing.picture import draw_rows, measured, number
-from scorecard import OUT, ROOT
+from scorecard import ROOT
 from targets import Card, HEARING, Row, SPEED
 
 NOTES = ROOT / 'bench/notes.md'
@@ -33,8 +33,7 @@ which profile, at which commit and under which load each was measured.
 
 def main(argv: list[str]) -> int:
     """Write both; 1 when there is no scorecard."""
-    parser = argparse.ArgumentParser(prog='./va bench page', description=__doc__)
-    parser.add_argument('--out', metavar='DIR', type=Path, default=OUT)
+    parser = make_parser('page', __doc__)
     parser.add_argument('--page', metavar='FILE', type=Path, default=ROOT / 'docs/scorecard.md')
     options = parser.parse_args(argv)
     source = options.out / 'scorecard.json'

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 from contextlib import ExitStack
-from pathlib import Path
 import sys
 import time
 from typing import Any
@@ -17,7 +16,8 @@ from urllib.error import URLError
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
-from scorecard import conditions, OUT, update
+from command_line import add_place, make_parser
+from scorecard import conditions, update
 
 COUNTS = (1, 2, 4)
 READY_S, SETTLE_S, WATCH_S = 240.0, 15.0, 20.0
@@ -27,13 +27,11 @@ _PORTS_EACH = 10
 
 def main(argv: list[str]) -> int:
     """Measure, tell and write; 1 when one did not start."""
-    parser = argparse.ArgumentParser(prog='./va bench scale', description=__doc__)
+    parser = make_parser('scale', __doc__)
     parser.add_argument('--ollama', metavar='URL', default='http://127.0.0.1:11434')
     parser.add_argument('--model', default='smollm2:135m',
                         help="the server's model (%(default)s)")
-    parser.add_argument('--port-offset', type=int, default=700, metavar='N')
-    parser.add_argument('--ros-domain', type=int, default=71, metavar='N')
-    parser.add_argument('--out', metavar='DIR', type=Path, default=OUT)
+    add_place(parser)
     options = parser.parse_args(argv)
     from virtual_room.pulse import RoomError
     from voice.ears import NotComing

@@ -15,7 +15,8 @@ import sys
 import threading
 from typing import Any
 
-from scorecard import conditions, OUT, update
+from command_line import add_place, make_parser, whole
+from scorecard import conditions, update
 
 PER_DIALOG = 8
 SILENCE_MS = 700
@@ -25,12 +26,10 @@ COMPARED = 0.1
 
 def main(argv: list[str]) -> int:
     """Measure, tell and write; 1 when the assistant did not last."""
-    parser = argparse.ArgumentParser(prog='./va bench soak', description=__doc__)
-    parser.add_argument('--turns', type=int, default=200, metavar='N',
+    parser = make_parser('soak', __doc__)
+    parser.add_argument('--turns', type=whole(1, 100_000), default=200, metavar='N',
                         help='questions (%(default)s)')
-    parser.add_argument('--port-offset', type=int, default=700, metavar='N')
-    parser.add_argument('--ros-domain', type=int, default=71, metavar='N')
-    parser.add_argument('--out', metavar='DIR', type=Path, default=OUT)
+    add_place(parser)
     options = parser.parse_args(argv)
     from virtual_room.pulse import RoomError
     from voice.ears import NotComing

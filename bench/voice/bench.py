@@ -8,13 +8,13 @@ wait are found in the recordings of the two devices, not in what a system says a
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 import shutil
 import sys
 import time
 from typing import Any
 
-from scorecard import conditions, OUT, update
+from command_line import add_place, make_parser, whole
+from scorecard import conditions, update
 
 from voice import peers
 
@@ -25,25 +25,16 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     """The command line."""
     from voice.modes import MODES
 
-    parser = argparse.ArgumentParser(prog='./va bench voice', description=__doc__)
+    parser = make_parser('voice', __doc__)
     parser.add_argument('--only', metavar='MODE', action='append', default=[], choices=MODES,
                         help=f'one of {", ".join(MODES)}; may be given several times')
-    parser.add_argument('--turns', metavar='N', type=_turns, default=30,
+    parser.add_argument('--turns', metavar='N', type=whole(1, 1000), default=30,
                         help='questions per mode (%(default)s)')
     parser.add_argument('--peers', action='store_true',
                         help='install pipecat, in an environment of its own, and end')
     parser.add_argument('--seed', type=int, default=1, help='of room and noise (%(default)s)')
-    parser.add_argument('--port-offset', type=int, default=700, metavar='N')
-    parser.add_argument('--ros-domain', type=int, default=71, metavar='N')
-    parser.add_argument('--out', metavar='DIR', type=Path, default=OUT)
+    add_place(parser)
     return parser.parse_args(argv)
-
-
-def _turns(text: str) -> int:
-    number = int(text)
-    if not 1 <= number <= 1000:
-        raise argparse.ArgumentTypeError(f'{text}: expected 1 to 1000')
-    return number
 
 
 def main(argv: list[str]) -> int:

@@ -209,10 +209,15 @@ def test_without_pipecat_that_is_said(tmp_path, monkeypatch, capsys):
     assert not (tmp_path / 'scorecard.json').exists()
 
 
-def test_a_wrong_number_of_turns_is_refused(tmp_path, capsys):
+@pytest.mark.parametrize(('words', 'said'), [
+    (('voice', '--turns', '0'), '0: expected a whole number from 1 to 1000'),
+    (('voice', '--only', 'loud'), "'loud'"), (('boot', '--boots', 'many'), 'many: expected'),
+    (('soak', '--turns', '-3'), '-3'), (('scale', '--ros-domain', '500'), '500: expected'),
+    (('speed',), "'speed'")])
+def test_a_wrong_command_line_is_refused(words, said, capsys):
     with pytest.raises(SystemExit):
-        main(['voice', '--turns', '0', '--out', str(tmp_path)])
-    assert '0: expected 1 to 1000' in capsys.readouterr().err
+        main(list(words))
+    assert said in capsys.readouterr().err
 
 
 def test_the_lock_of_the_peers_is_pinned_and_hashed():
