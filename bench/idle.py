@@ -10,13 +10,13 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 import re
 import sys
 import time
 from typing import Any
 
-from scorecard import conditions, OUT, update
+from command_line import add_place, make_parser
+from scorecard import conditions, update
 
 SETTLE_S = 15.0
 _PROGRAM = re.compile(r'va_(\w+)\.(\w+)|(forker)')
@@ -32,12 +32,10 @@ class Cost:
 
 def main(argv: list[str]) -> int:
     """Measure, tell and write; 1 when it did not start."""
-    parser = argparse.ArgumentParser(prog='./va bench idle', description=__doc__)
+    parser = make_parser('idle', __doc__)
     parser.add_argument('--seconds', type=float, default=300.0, metavar='N',
                         help='how long to watch (%(default)s)')
-    parser.add_argument('--port-offset', type=int, default=700, metavar='N')
-    parser.add_argument('--ros-domain', type=int, default=71, metavar='N')
-    parser.add_argument('--out', metavar='DIR', type=Path, default=OUT)
+    add_place(parser)
     options = parser.parse_args(argv)
     if not 1.0 <= options.seconds <= 86400.0:
         parser.error(f'--seconds {options.seconds:g}: expected 1 to 86400')
