@@ -42,6 +42,8 @@ from va_loader.event_bus import EventBus
 from va_loader.failures import NodeFailure
 from va_loader.lifecycle_client import LifecycleClient
 from va_loader.node import LoaderNode
+from va_loader.turn_report import StageTimes
+from va_loader.turn_report import TurnReport as TurnTimes
 
 NAMESPACE = 'va_loader_ros_test'
 
@@ -94,6 +96,13 @@ def test_a_final_transcript_keeps_its_times():
     event = messages.speech(message)
     assert event.key == TurnKey('d', 3, 1)
     assert (event.outcome, event.speech_end_s, event.endpoint_s) == (Outcome.SPEECH, 10.5, 12.5)
+
+
+def test_when_the_first_sound_was_ready_reaches_the_report():
+    event = messages.playback(PlaybackEvent(dialog_id='d', turn=3, synthesised=to_msg(11.5)))
+    assert event.synthesised_s == 11.5
+    report = TurnTimes(TurnKey('d', 3), 'answered', StageTimes(first_synthesised=11.5))
+    assert messages.report_message(report).first_synthesised == to_msg(11.5)
 
 
 # Lifecycle client ------------------------------------------------------------------------------
