@@ -27,7 +27,7 @@ from va_common.ros_time import to_seconds
 from va_common.testing import ros_context, spin, wait_for
 from va_interfaces.action import Speak
 from va_interfaces.msg import AudioChunk, PlaybackEvent, ReplyChunk
-from va_interfaces.srv import Cancel, ContinueReply
+from va_interfaces.srv import Cancel, ContinueReply, Pause
 from va_tts.node import TtsNode
 
 SUCCESS = TransitionCallbackReturn.SUCCESS
@@ -60,6 +60,7 @@ class Robot:
         self.stream = client.create_publisher(ReplyChunk, 'tts/stream', qos.EVENTS)
         self.speak_client = SafeActionClient(client, Speak, 'tts/speak')
         self.stop_client = client.create_client(Cancel, 'tts/stop')
+        self.pause_client = client.create_client(Pause, 'tts/pause')
         self.continue_client = client.create_client(ContinueReply, 'tts/continue')
         self.feedback: list[PlaybackEvent] = []
 
@@ -67,6 +68,7 @@ class Robot:
         assert self.speak_client.wait_for_server(10.0)
         assert self.stop_client.wait_for_service(10.0)
         assert self.continue_client.wait_for_service(10.0)
+        assert self.pause_client.wait_for_service(10.0)
         wait_for(lambda: self.reply.get_subscription_count(), 10.0, 'the reply is heard')
         wait_for(lambda: self.stream.get_subscription_count(), 10.0, 'the stream is heard')
         wait_for(lambda: self.client.count_publishers('tts/playback'), 10.0, 'events come')
@@ -90,6 +92,11 @@ class Robot:
     def stop(self, **fields: Any) -> Cancel.Response:
         future = self.stop_client.call_async(Cancel.Request(**fields))
         wait_for(future.done, 5.0, 'stop is answered')
+        return future.result()
+
+    def pause(self, what: int, **fields: Any) -> Pause.Response:
+        future = self.pause_client.call_async(Pause.Request(what=what, **fields))
+        wait_for(future.done, 5.0, 'pause is answered')
         return future.result()
 
     def pass_on(self, **fields: Any) -> ContinueReply.Response:
@@ -217,6 +224,23 @@ def test_stop_while_it_speaks(voice: Robot, recorder: Recorder) -> None:
     wait_for(lambda: time.time() > asked_s + 2.0, 5.0, 'silence')
     # 49 ms measured on an idle machine; unstopped it would go on for 5 s.
     assert recorder.loud_times()[-1] - asked_s < 1.5
+
+
+def test_held_and_let_go_on(fake: Robot, recorder: Recorder) -> None:
+    hold, go_on = Pause.Request.HOLD, Pause.Request.GO_ON
+    assert fake.pause(hold).error_code == ErrorCode.OUTDATED, 'nothing is being spoken'
+    fake.events.clear()
+    handle = fake.send(' '.join(['word'] * 30) + '.')
+    wait_for(lambda: fake.has(PlaybackEvent.STARTED), 10.0, 'it is heard')
+    assert fake.pause(7).error_code == ErrorCode.INVALID_ARGUMENT
+    assert fake.pause(Pause.Request.DUCK).error_code == 0
+    assert fake.pause(hold, at_most_ms=60_000).error_code == 0
+    wait_for(lambda: fake.has(PlaybackEvent.PAUSED), 10.0, 'it is silent')
+    assert fake.pause(go_on).error_code == 0
+    assert fake.result(handle).result.error_code == 0
+    told = [kind for kind in fake.kinds() if kind != PlaybackEvent.UNDERRUN]  # a loaded machine
+    assert told == [PlaybackEvent.STARTED, PlaybackEvent.PAUSED, PlaybackEvent.RESUMED,
+                    PlaybackEvent.FINISHED]
 
 
 def test_voice_changes_live(voice: Robot) -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 _SAME_RUN_S = 0.002
 
@@ -92,8 +93,12 @@ class Heard:
 
 
 def _share(text: str, share: float) -> list[str]:
-    """The first part of the words; a word counts when all of it was heard."""
+    """The first part of the words; a word counts when all of it was heard.
+
+    How long a word takes is estimated by its letters: the engines tell no times of words.
+    """
     if share >= 0.999:
         return [text]
     words = text.split()
-    return words[:int(share * len(words))]
+    ends = list(accumulate(len(word) + 1 for word in words))
+    return [word for word, end in zip(words, ends, strict=True) if end <= share * ends[-1]]

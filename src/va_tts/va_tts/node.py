@@ -22,8 +22,9 @@ from va_common.lifecycle import AssistantNode
 from va_common.model_catalogue import sha256_of
 from va_common.settings import SettingValue
 from va_interfaces.msg import AudioChunk, PlaybackEvent, ReplyChunk
-from va_interfaces.srv import Cancel, ContinueReply
+from va_interfaces.srv import Cancel, ContinueReply, Pause
 from va_tts import kokoro_client, playback_events
+from va_tts.pausing import how_of
 from va_tts.phrase_cache import default_folder, PhraseCache
 from va_tts.playback_messages import error_in, identity_of, to_event_msg
 from va_tts.playout import Playout
@@ -76,6 +77,8 @@ class TtsNode(AssistantNode):
             ContinueReply, 'tts/continue', self._on_continue, callback_group=streams)
         self.create_service(
             Cancel, 'tts/stop', self._on_stop, callback_group=ReentrantCallbackGroup())
+        self.create_service(
+            Pause, 'tts/pause', self._on_pause, callback_group=MutuallyExclusiveCallbackGroup())
         self._speak_api = SpeakApi(self, self._active_queue, self._request)
 
     # Lifecycle --------------------------------------------------------------------------------
@@ -262,6 +265,15 @@ class TtsNode(AssistantNode):
             response.heard = self._active_queue().stop(
                 request.dialog_id, request.turn, request.reason or 'stop was asked for',
                 request.revision)
+        except Exception as raised:
+            error = error_of(raised)
+            response.error_code, response.error_msg = int(error.code), error.message
+        return response
+
+    def _on_pause(self, request: Pause.Request, response: Pause.Response) -> Pause.Response:
+        try:
+            response.heard = self._active_queue().pause(
+                request.dialog_id, request.turn, how_of(request.what), request.at_most_ms / 1000)
         except Exception as raised:
             error = error_of(raised)
             response.error_code, response.error_msg = int(error.code), error.message

@@ -22,6 +22,8 @@ class Kind(IntEnum):
     INTERRUPTED = 3
     UNDERRUN = 4
     FAILED = 5
+    PAUSED = 6
+    RESUMED = 7
 
 
 class Source(IntEnum):
@@ -74,6 +76,7 @@ class PlaybackTracker:
         self._seconds = 0
         self._pieces = 0
         self._dry_since_s: float | None = None
+        self._paused = False
 
     @property
     def started(self) -> bool:
@@ -85,6 +88,13 @@ class PlaybackTracker:
         if self._started:
             self._dry_since_s = start_s
 
+    def held(self, start_s: float) -> PlaybackEvent | None:
+        """Note that it is silent from ``start_s`` on because it is held: no gap."""
+        if not self._started or self._paused:
+            return None
+        self._paused = True
+        return self.event(Kind.PAUSED, start_s)
+
     def played(self, piece: int, start_s: float, frames: int) -> list[PlaybackEvent]:
         """Note that ``frames`` of ``piece`` are heard from ``start_s`` on."""
         self.heard.pieces[piece].add_run(start_s, frames, self.heard.rate)
@@ -92,6 +102,9 @@ class PlaybackTracker:
         if not self._started:
             self._started = True
             events.append(self.event(Kind.STARTED, start_s))
+        if self._paused:
+            self._paused, self._dry_since_s = False, None
+            events.append(self.event(Kind.RESUMED, start_s))
         gap_since_s, self._dry_since_s = self._dry_since_s, None
         if gap_since_s is not None and start_s - gap_since_s > _SMALLEST_GAP_S:
             events.append(self.underrun(gap_since_s))

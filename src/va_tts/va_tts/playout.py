@@ -36,6 +36,8 @@ class Dry:
     """The line ran empty: silence is heard from ``start_s`` on."""
 
     start_s: float
+    held: bool = False
+    """There is sound in the line, but it is held."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,9 @@ class Playout:
         self._line: deque[_Segment] = deque()
         self._ahead = 0
         self._gain = self._wanted_gain = np.float32(1.0)
+        self._volume = self._ducked = 1.0
+        self._held = False
+        self._fading = 0
         self._sounding = False
 
     def add(self, owner: int, piece: int, samples: Float32) -> None:
@@ -100,7 +105,7 @@ class Playout:
             head = self._line[0] if self._line else None
             kept = [segment for segment in self._line if segment.owner not in owners]
             fading = 0
-            if head is not None and head.owner in owners and head.used:
+            if head is not None and head.owner in owners and head.used and not self._held:
                 kept.insert(0, self._faded(head))
                 fading = len(kept[0].samples)
             if len(kept) != len(self._line) or fading:
@@ -111,7 +116,27 @@ class Playout:
     def set_gain(self, gain: float) -> None:
         """Change the volume (1: as synthesised), with a 10 ms ramp."""
         with self._lock:
-            self._wanted_gain = np.float32(gain)
+            self._volume = gain
+            self._want_gain()
+
+    def duck(self, factor: float) -> None:
+        """Lower what is heard to this part of the volume, 1: not at all; with a 10 ms ramp."""
+        with self._lock:
+            self._ducked = factor
+            self._want_gain()
+
+    def hold(self, held: bool) -> None:
+        """Fade out within 10 ms and keep the line as it is; or go on with it."""
+        with self._lock:
+            if held and not self._held:
+                self._fading = round(FADE_S * self.rate)
+            self._held = held
+
+    def _want_gain(self) -> None:
+        gain = np.float32(self._volume * self._ducked)
+        if gain != self._wanted_gain:
+            self._wanted_gain = gain
+            self._ahead = 0  # what was announced is announced again, as loud as it will be
 
     def buffered_s(self) -> float:
         """Seconds of sound in the line."""
@@ -128,6 +153,9 @@ class Playout:
         with self._lock:
             self._line.clear()
             self._ahead = 0
+            self._held = False
+            self._ducked = 1.0
+            self._want_gain()
             self._sounding = False
             self.rate = rate
 
@@ -140,14 +168,20 @@ class Playout:
         """
         with self._lock:
             done = 0
-            while done < len(out) and self._line:
-                done += self._take(out, done, start_s)
+            end = min(len(out), self._fading) if self._held else len(out)
+            self._fading = 0
+            while done < end and self._line:
+                done += self._take(out[:end], done, start_s)
             out[done:] = 0.0
             if done < len(out) and (done or self._sounding):
-                self._listener(Dry(start_s + done / self.rate))
+                held = self._held and bool(self._line)
+                self._listener(Dry(start_s + done / self.rate, held))
             self._sounding = done == len(out)
-            self._scale(out[:done])
-            self._announce(start_s + done / self.rate)
+            self._scale(out[:done], np.float32(0.0) if self._held else self._wanted_gain)
+            if self._held:
+                self._withdraw(start_s + done / self.rate)
+            else:
+                self._announce(start_s + done / self.rate)
 
     def _take(self, out: Float32, done: int, start_s: float) -> int:
         segment = self._line[0]
@@ -179,20 +213,26 @@ class Playout:
                 self._ahead += len(part)
             position += segment.left
 
+    def _withdraw(self, next_s: float) -> None:
+        """Report silence for what was announced and is not heard now."""
+        if self._ahead:
+            self._listener(FarEnd(np.zeros(self._ahead, np.float32), next_s))
+            self._ahead = 0
+
     def _report_far_end(self, samples: Float32, start_s: float) -> None:
         sound = np.clip(samples * self._wanted_gain, -1.0, 1.0)
         self._listener(FarEnd(sound.astype(np.float32, copy=False), start_s))
 
-    def _scale(self, out: Float32) -> None:
+    def _scale(self, out: Float32, wanted: np.float32) -> None:
         """Apply the volume; what is too loud is clipped, not wrapped."""
         if not len(out):
-            self._gain = self._wanted_gain
+            self._gain = wanted
             return
-        if self._gain != self._wanted_gain:
+        if self._gain != wanted:
             ramp = min(len(out), round(FADE_S * self.rate))
-            out[:ramp] *= np.linspace(self._gain, self._wanted_gain, ramp, dtype=np.float32)
-            out[ramp:] *= self._wanted_gain
-            self._gain = self._wanted_gain
+            out[:ramp] *= np.linspace(self._gain, wanted, ramp, dtype=np.float32)
+            out[ramp:] *= wanted
+            self._gain = wanted
         elif self._gain != 1.0:
             out *= self._gain
         np.clip(out, -1.0, 1.0, out=out)

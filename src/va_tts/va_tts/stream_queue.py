@@ -15,6 +15,7 @@ import time
 from va_common.errors import AssistantError, ErrorCode
 from va_common.ids import TurnKey
 from va_tts.heard import Heard
+from va_tts.pausing import How, Pausing
 from va_tts.piece_maker import Phrase, PieceMaker
 from va_tts.playback_events import Kind, PlaybackEvent, Source
 from va_tts.playback_pump import PlaybackPump
@@ -65,6 +66,7 @@ class StreamQueue:
         self._gate = TurnGate(clock)
         self._reference = Reference(rate, publish_reference)
         self.playout = Playout(rate, lambda report: self._pump.report(report))
+        self._pausing = Pausing(self.playout, clock)
         self.underruns = 0
         self._pump: PlaybackPump = PlaybackPump(
             self._handle, self._tick, lambda error: warn(f'playback thread: {error!r}'))
@@ -135,6 +137,27 @@ class StreamQueue:
             return self._cancel([
                 u for u in self._line if is_covered(u.request.key, key)
                 and not (revision and u.request.identity.source is Source.SPEAK)], reason)
+
+    def pause(self, dialog_id: str, turn: int, how: How, at_most_s: float = 0.0) -> str:
+        """Lower or hold what is being spoken, or let it go on from where it was.
+
+        Args:
+            dialog_id: whose reply; empty: whatever is being spoken.
+            at_most_s: see :meth:`va_tts.pausing.Pausing.set`.
+
+        Returns:
+            What was heard of it.
+
+        Raises:
+            AssistantError: OUTDATED when that is not being spoken.
+        """
+        with self._lock:
+            head = next(iter(self._line), None)
+            if head is None or (dialog_id and not head.request.replies_to(dialog_id, turn)):
+                what = f'{dialog_id}/{turn} is not' if dialog_id else 'nothing is'
+                raise AssistantError(ErrorCode.OUTDATED, f'tts/pause: {what} being spoken')
+            self._pausing.set(head.number, how, at_most_s)
+            return head.heard.text(self._now())
 
     def block(self, error: AssistantError) -> None:
         """End everything, and whatever begins until :meth:`resume`, with an error: no speaker."""
@@ -258,8 +281,16 @@ class StreamQueue:
                 self._played(report)
                 return
             self._reference.flush()
+            if report.held:
+                self._held(report.start_s)
+                return
             for utterance in self._line:
                 utterance.tracker.dry(report.start_s)
+
+    def _held(self, start_s: float) -> None:
+        for utterance in self._line[:1]:
+            if (event := utterance.tracker.held(start_s)) is not None:
+                self._emit_event(event)
 
     def _played(self, report: Played) -> None:
         utterance = self._find(report.owner)
@@ -271,6 +302,7 @@ class StreamQueue:
         """Called in the pump: end what has been heard, let the next one follow."""
         now_s = self._now()
         with self._lock:
+            self._pausing.tick()
             for utterance in list(self._line):
                 if (event := utterance.tracker.progress(now_s)) is not None:
                     self._emit_event(event)
@@ -290,6 +322,7 @@ class StreamQueue:
         """Take an utterance out, wherever it is; return what was heard of it."""
         self._line.remove(utterance)
         self.playout.cut({utterance.number})
+        self._pausing.ended(utterance.number)
         self._synthesiser.abort(utterance.number)
         event = utterance.tracker.event(kind, self._now() if stamp_s is None else stamp_s, error)
         self._emit_event(event)

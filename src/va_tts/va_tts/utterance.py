@@ -40,6 +40,11 @@ class Request:
         """The turn it belongs to."""
         return TurnKey(self.identity.dialog_id, self.identity.turn, self.revision)
 
+    def replies_to(self, dialog_id: str, turn: int) -> bool:
+        """Whether it is the reply of that turn."""
+        mine = (self.identity.source, self.key.dialog_id, self.key.turn)
+        return mine == (Source.REPLY, dialog_id, turn)
+
     def outdates(self, other: Request) -> bool:
         """Whether ``other`` gives way: an older turn, or an older revision of the same text."""
         source, same_source = self.identity.source, self.identity.source is other.identity.source
