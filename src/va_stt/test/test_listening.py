@@ -66,6 +66,14 @@ def test_newer_turn_replaces():
     assert ears.listening.current == TurnKey(DIALOG, 2)
 
 
+def test_asked_for_in_another_way_the_turn_begins_anew_without_a_final():
+    ears = FakeEars()
+    ears.start()
+    ears.start(from_s=101.0)
+    assert ears.events == []
+    assert ears.listening.current == TurnKey(DIALOG, 1, 1)
+
+
 def test_asking_again_changes_nothing_and_after_the_end_listens_with_a_new_revision():
     ears = FakeEars()
     ears.start()

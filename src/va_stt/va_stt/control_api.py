@@ -63,7 +63,8 @@ class ControlApi:
         turn = dialog_request(
             self._node.setting, dialog_id=request.dialog_id, turn=request.turn,
             listen_from_s=to_seconds(request.listen_from), wake_phrase=request.wake_phrase,
-            no_speech_timeout_ms=request.no_speech_timeout_ms, now_s=self._clock())
+            no_speech_timeout_ms=request.no_speech_timeout_ms, now_s=self._clock(),
+            over_playback=request.over_playback, stop_phrases=request.stop_phrases)
         self._listening().start(turn, self._publish)
         self._node.log.info('listening', dialog=request.dialog_id, turn=request.turn)
 

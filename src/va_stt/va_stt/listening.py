@@ -65,7 +65,8 @@ class Listening:
     def start(self, request: TurnRequest, emit: Emit) -> None:
         """Listen for a turn of a dialog; sound since ``listen_from_s`` is caught up at once.
 
-        Asking again for the turn in progress changes nothing.
+        Asking again for the turn in progress changes nothing, unless it is asked for in another
+        way: then it begins anew, in a new revision and without a FINAL of the old one.
 
         Raises:
             AssistantError: OUTDATED when a newer turn has been asked for.
@@ -76,9 +77,11 @@ class Listening:
                 message = f'stt/start {key.dialog_id}/{key.turn}: outdated, ' \
                           f'{self._latest.dialog_id}/{self._latest.turn} came later'
                 raise AssistantError(ErrorCode.OUTDATED, message)
-            current = self.current
-            if current is not None and replace(current, revision=0) == key:
-                return
+            turn = self._turn
+            if turn is not None and replace(turn.key, revision=0) == key:
+                if turn.is_asked_by(request):
+                    return
+                self._turn = self._emit = None
             if key == replace(self._latest, revision=0):
                 request = replace(request, key=replace(self._latest,
                                                        revision=self._latest.revision + 1))
@@ -176,9 +179,10 @@ class Listening:
         try:
             job = self._submit_transcribe(self._run_transcribe, turn, request)
         except AssistantError as error:
-            self._act(turn.fail(error))
+            self._act([] if request.glimpse else turn.fail(error))
             return
-        job.add_done_callback(lambda done: self._take(turn, done, turn.on_text, request.revision))
+        handle = turn.on_glimpse if request.glimpse else turn.on_text
+        job.add_done_callback(lambda done: self._take(turn, done, handle, request.revision))
 
     def _ask_judgement(self, request: JudgeRequest) -> None:
         if self._judge is None or self._submit_judge is None:

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from va_common.errors import AssistantError, ErrorCode
@@ -15,6 +16,7 @@ KEPT_S = 8.0
 AHEAD_S = 5.0
 MAX_ID = 64
 MAX_PHRASE = 100
+MAX_PHRASES = 50
 TIMEOUT_MS = (100, 120_000)
 SILENCE_MS = (200, 10_000)
 
@@ -42,7 +44,9 @@ def listen_from(asked_s: float, now_s: float) -> float:
 
 
 def dialog_request(setting: Setting, *, dialog_id: str, turn: int, listen_from_s: float,
-                   wake_phrase: str, no_speech_timeout_ms: int, now_s: float) -> TurnRequest:
+                   wake_phrase: str, no_speech_timeout_ms: int, now_s: float,
+                   over_playback: bool = False,
+                   stop_phrases: Sequence[str] = ()) -> TurnRequest:
     """The request of ``stt/start``.
 
     Raises:
@@ -54,8 +58,13 @@ def dialog_request(setting: Setting, *, dialog_id: str, turn: int, listen_from_s
         raise _refused('turn', turn, '1 or more')
     if len(wake_phrase) > MAX_PHRASE:
         raise _refused('wake_phrase', f'{len(wake_phrase)} characters', f'at most {MAX_PHRASE}')
-    return _request(setting, TurnKey(dialog_id, turn), listen_from(listen_from_s, now_s),
-                    wake_phrase, no_speech_timeout_ms, 0)
+    if len(stop_phrases) > MAX_PHRASES:
+        raise _refused('stop_phrases', f'{len(stop_phrases)} phrases', f'at most {MAX_PHRASES}')
+    if (longest := max(map(len, stop_phrases), default=0)) > MAX_PHRASE:
+        raise _refused('stop_phrases', f'{longest} characters', f'at most {MAX_PHRASE} each')
+    request = _request(setting, TurnKey(dialog_id, turn), listen_from(listen_from_s, now_s),
+                       wake_phrase, no_speech_timeout_ms, 0)
+    return replace(request, over_playback=over_playback, stop_phrases=tuple(stop_phrases))
 
 
 def apart_request(setting: Setting, *, listen_id: str, no_speech_timeout_ms: int,

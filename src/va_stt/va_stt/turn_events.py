@@ -15,6 +15,8 @@ class Kind(IntEnum):
     STARTED = 0
     PARTIAL = 1
     FINAL = 2
+    NOTICED = 3
+    WITHDRAWN = 4
 
 
 class Outcome(IntEnum):
@@ -24,6 +26,7 @@ class Outcome(IntEnum):
     NO_SPEECH = 1
     STOPPED = 2
     FAILED = 3
+    STOP = 4
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,8 @@ class TranscribeRequest:
     from_s: float
     to_s: float
     voiced_s: float
+    glimpse: bool = False
+    """The user still speaks: it is asked only whether there are words."""
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from enum import Enum
 
 from va_common.errors import AssistantError, ErrorCode
 from va_common.ids import TurnKey
+from va_stt.interruption import glimpse, Interruption, is_stop_phrase
 from va_stt.sentence_end import open_ended
 from va_stt.speech_evidence import invented
 from va_stt.turn_events import (
@@ -65,6 +66,10 @@ class TurnRequest:
     vad_threshold: float = 0.5
     partials: bool = True
     endpointing: Endpointing = field(default_factory=Endpointing)
+    over_playback: bool = False
+    """The assistant speaks meanwhile: alarms are told, and withdrawn when they have no words."""
+    stop_phrases: tuple[str, ...] = ()
+    """A text that is one of these and no more ends the turn with OUTCOME_STOP."""
 
 
 class _State(Enum):
@@ -82,10 +87,11 @@ class TurnListener:
         self._request = request
         self._revision = request.key.revision
         self._state = _State.WAITING
-        self._voiced_frames = VoicedFrames(request.vad_threshold)
+        self._voiced_frames = VoicedFrames(request.vad_threshold, request.over_playback)
         tail_s = WORD_TAIL_S if request.wake_phrase else 0.0
         self._count_from_s = request.listen_from_s + tail_s
-        self._onset = Onset(self._count_from_s)
+        self._onset = Onset(self._count_from_s, request.over_playback)
+        self._over = Interruption(request.stop_phrases) if request.over_playback else None
         self._first_speech = True
         self._announced = False
         self._text: Transcription | None = None
@@ -94,6 +100,10 @@ class TurnListener:
         self._sounds_whole = self._nothing_heard = False
         self._now_s = request.listen_from_s
         self._forget_speech()
+
+    def is_asked_by(self, request: TurnRequest) -> bool:
+        """Whether ``request`` asks for what this turn was begun for."""
+        return replace(self._request, key=request.key) == request
 
     @property
     def key(self) -> TurnKey:
@@ -129,7 +139,7 @@ class TurnListener:
         if not self.wants(revision) or self._state not in (_State.PAUSED, _State.ENDED):
             return []
         text = ''
-        if invented(heard, self._voiced_s) is None:
+        if self._has_words(heard):
             text = cut_wake_phrase(heard.text, self._request.wake_phrase)
         if not text and self._believed is None:
             self._nothing_heard = True
@@ -138,8 +148,27 @@ class TurnListener:
         self._text = self._believed = replace(heard, text=text) if text else self._believed
         if self._state is _State.ENDED:
             return [self._final_speech()]
-        partial = [self._event(Kind.PARTIAL)] if self._request.partials else []
-        return [*partial, *self._end_if_whole()]
+        return [*self._tell_partial(), *self._end_if_whole()]
+
+    def on_glimpse(self, revision: int, heard: Transcription) -> list[Action]:
+        """Take what was transcribed in the middle of speech over playback."""
+        over = self._over
+        if over is None or over.believed or not self.wants(revision) \
+                or not over.has_words(heard, self._voiced_s):
+            return []
+        text = cut_wake_phrase(heard.text, self._request.wake_phrase)
+        if not text:
+            return []
+        over.believed = True
+        self._believed = replace(heard, text=text)
+        return [self._event(Kind.PARTIAL, self._believed)]
+
+    def _tell_partial(self) -> list[Action]:
+        if self._over is not None:
+            self._over.believed = True
+        elif not self._request.partials:
+            return []
+        return [self._event(Kind.PARTIAL)]
 
     def on_judgement(self, revision: int, probability: float) -> list[Action]:
         """Take how likely the turn is over, by the sound of a revision, 0 to 1."""
@@ -171,6 +200,9 @@ class TurnListener:
     def _wait(self, frame: VadFrame, voiced: bool) -> list[Action]:
         if self._onset.feed(frame, voiced):
             return self._begin(frame)
+        alarm = self._over.notice(self._onset) if self._over is not None else None
+        if alarm is not None:
+            return [TurnEvent(self.key, alarm)]
         waited_s = frame.end_s - self._request.listen_from_s
         if waited_s >= self._request.no_speech_timeout_s and not self._onset.in_progress:
             return self._finish(Outcome.NO_SPEECH)
@@ -206,6 +238,8 @@ class TurnListener:
         if frame.end_s - self._speech_start_s >= self._request.max_utterance_s:
             return [self._transcribe(), *self._end('max_length')]
         if frame.end_s - self._voiced_end_s < self._request.endpointing.early_s:
+            if self._over is not None and self._over.glimpse_due(self._voiced_s):
+                return [glimpse(self._transcribe())]
             return []
         self._state = _State.PAUSED
         self._sounds_whole = self._nothing_heard = False
@@ -283,13 +317,25 @@ class TurnListener:
         self._state = _State.WAITING
         self._first_speech = False
         self._count_from_s = self._voiced_end_s
-        self._onset = Onset(self._count_from_s)
+        self._onset = Onset(self._count_from_s, self._request.over_playback)
         self._forget_speech()
-        return []
+        if self._over is None:
+            return []
+        self._over.withdraw()
+        self._announced = False
+        return [TurnEvent(self.key, Kind.WITHDRAWN)]
+
+    def _has_words(self, heard: Transcription) -> bool:
+        if self._over is not None and not self._over.believed:
+            return self._over.has_words(heard, self._voiced_s)
+        return invented(heard, self._voiced_s) is None
 
     def _final_speech(self) -> TurnEvent:
         self._state = _State.DONE
-        return self._event(Kind.FINAL)
+        event = self._event(Kind.FINAL)
+        if is_stop_phrase(event.text, self._request.stop_phrases):
+            return replace(event, outcome=Outcome.STOP)
+        return event
 
     def _finish(self, outcome: Outcome, endpoint_reason: str = '', error_code: int = 0,
                 error_msg: str = '') -> list[Action]:
@@ -302,9 +348,9 @@ class TurnListener:
             endpoint_reason=endpoint_reason or 'silence', error_code=error_code,
             error_msg=error_msg)]
 
-    def _event(self, kind: Kind) -> TurnEvent:
-        assert self._text is not None
+    def _event(self, kind: Kind, heard: Transcription | None = None) -> TurnEvent:
+        heard = heard or self._text
+        assert heard is not None
         return TurnEvent(
-            self.key, kind, Outcome.SPEECH, self._text.text, self._text.language,
-            self._text.confidence, self._speech_start_s, self._voiced_end_s, self._endpoint_s,
-            self._endpoint_reason)
+            self.key, kind, Outcome.SPEECH, heard.text, heard.language, heard.confidence,
+            self._speech_start_s, self._voiced_end_s, self._endpoint_s, self._endpoint_reason)

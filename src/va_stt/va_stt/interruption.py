@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Speech over the assistant's own voice: told at once, believed only when it has words."""
+
+from __future__ import annotations
+
+import re
+
+from va_stt.speech_evidence import invented
+from va_stt.turn_events import Kind, TranscribeRequest
+from va_stt.vad_finalize import Onset
+from va_stt.whisper_cuda import Transcription
+
+NOTICED = 0.3
+"""Sum of probabilities (see :data:`va_stt.vad_finalize.ALARM_EVIDENCE`) from which it is worth
+being quieter."""
+GLIMPSES_S = (0.5, 0.9, 1.4, 2.0)
+"""Voice after which a person who does not pause is looked at for words."""
+CERTAIN_LOGPROB = -0.8
+"""Words of an interruption are surer than this; coughs and knocks give "you" at -1.7."""
+STOP_LOGPROB = -1.2
+"""The same for what somebody is likely to say over an answer: a "Stop" in a room has -0.5 to
+-1.1."""
+_NO_WORD = re.compile(r"[^\w' ]")
+
+
+class Interruption:
+    """What a turn that listens over playback does beyond any other.
+
+    Args:
+        stop_phrases: what somebody is likely to say.
+    """
+
+    def __init__(self, stop_phrases: tuple[str, ...] = ()) -> None:
+        self._stop_phrases = stop_phrases
+        self.believed = False
+        """Whether words were heard: it is no false alarm any more."""
+        self._noticed = False
+        self._looked = 0
+
+    def notice(self, onset: Onset) -> Kind | None:
+        """NOTICED when a run of voice begins, WITHDRAWN when it ends before it is speech."""
+        if self.believed:
+            return None
+        if not self._noticed and onset.evidence >= NOTICED:
+            self._noticed = True
+            return Kind.NOTICED
+        if self._noticed and not onset.in_progress:
+            self._noticed = False
+            return Kind.WITHDRAWN
+        return None
+
+    def glimpse_due(self, voiced_s: float) -> bool:
+        """Whether words should be looked for in the middle of speech; each look is due once."""
+        due = not self.believed and self._looked < len(GLIMPSES_S) \
+            and voiced_s >= GLIMPSES_S[self._looked]
+        self._looked += due
+        return due
+
+    def withdraw(self) -> None:
+        """It was nothing; the next alarm is looked at anew."""
+        self._noticed, self._looked = False, 0
+
+    def has_words(self, heard: Transcription, voiced_s: float) -> bool:
+        """Whether Whisper heard somebody say something."""
+        if is_stop_phrase(heard.text, self._stop_phrases):
+            return heard.avg_logprob >= STOP_LOGPROB
+        return invented(heard, voiced_s) is None and heard.avg_logprob >= CERTAIN_LOGPROB
+
+
+def glimpse(request: TranscribeRequest) -> TranscribeRequest:
+    """The same sound, looked at in the middle of speech."""
+    return TranscribeRequest(
+        request.revision, request.from_s, request.to_s, request.voiced_s, glimpse=True)
+
+
+def is_stop_phrase(text: str, phrases: tuple[str, ...]) -> bool:
+    """Whether a text is one of the phrases and no more, whatever its case and punctuation."""
+    return _plain(text) in {_plain(phrase) for phrase in phrases}
+
+
+def _plain(text: str) -> str:
+    return ' '.join(_NO_WORD.sub(' ', text.lower().replace('’', "'")).split())
