@@ -210,11 +210,11 @@ def test_the_history_keeps_what_was_heard(robot, node):
         kind=PlaybackEvent.INTERRUPTED, source=PlaybackEvent.SOURCE_REPLY, dialog_id='d1', turn=1,
         text='Yes'))
     history = node._runner.history
-    wait_for(lambda: history._dialogs['d1'][0].assistant == 'Yes', 10, 'the correction')
+    wait_for(lambda: history._dialogs['d1'][0].assistant == 'Yes …', 10, 'the correction')
     robot.say('Go on', turn=2)
     wait_for(lambda: robot.reply(2), 10, 'the reply')
     said = [m.content for m in node.fake.requests[-1].messages]
-    assert said[-3:] == ['Can you?', 'Yes', 'Go on']
+    assert said[-3:] == ['Can you?', 'Yes …', 'Go on']
 
 
 def test_a_failing_engine_ends_the_reply_and_shows_in_the_health(robot, node):
@@ -312,7 +312,7 @@ def test_the_rest_that_was_heard_after_a_restart_of_tts_keeps_the_beginning(node
     history.begin('d1', 1, 'Tell me')
     history.answer('d1', 1, 'One.  Two. Three.')
     assert history.correct('d1', 1, 'Two.')
-    assert history._dialogs['d1'][0].assistant == 'One. Two.'
+    assert history._dialogs['d1'][0].assistant == 'One. Two. …'
 
 
 def test_live_settings(node):

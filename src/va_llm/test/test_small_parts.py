@@ -72,9 +72,20 @@ def test_what_was_heard_replaces_what_was_generated():
     history.begin('d1', 1, 'tell me')
     history.answer('d1', 1, 'One. Two. Three.')
     assert history.correct('d1', 1, 'One.')
-    assert not history.correct('d1', 1, 'One.')
+    assert history.correct('d1', 1, 'One.')
     assert not history.correct('d9', 1, '')
-    assert history.begin('d1', 2, 'go on')[1] == ChatMessage('assistant', 'One.')
+    assert history.begin('d1', 2, 'go on')[1] == ChatMessage('assistant', 'One. …')
+
+
+@pytest.mark.parametrize(('heard', 'kept'), [
+    ('One. Two', [ChatMessage('assistant', 'One. Two …')]), ('', []),
+    ('One. Two. Three.', [ChatMessage('assistant', 'One. Two. Three.')])])
+def test_an_answer_is_cut_off_while_it_is_still_being_made(heard, kept):
+    history = History(8, 1000)
+    history.begin('d1', 1, 'tell me')
+    assert history.correct('d1', 1, heard)
+    history.answer('d1', 1, 'One. Two. Three.')
+    assert list(history.begin('d1', 2, 'go on')[1:-1]) == kept
 
 
 def talk(history, turns):

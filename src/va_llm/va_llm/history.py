@@ -11,6 +11,8 @@ import threading
 from va_llm.engine import ChatMessage
 
 KEPT_DIALOGS = 4
+CUT_OFF = ' …'
+"""Ends an answer that the user did not let the assistant finish."""
 # Tokenizers of SmolLM2, Qwen and Llama make 4 to 4.5 letters of English a token; 3 is safe.
 _LETTERS_PER_TOKEN = 3
 _TOKENS_PER_MESSAGE = 6
@@ -22,7 +24,19 @@ class Exchange:
 
     turn: int
     user: str
-    assistant: str = ''
+    answer: str = ''
+    heard: str | None = None
+    """The answer as far as the user heard it, when it was cut off."""
+
+    @property
+    def assistant(self) -> str:
+        """The answer; of one that was cut off what was heard, and a mark."""
+        if self.heard is None:
+            return self.answer
+        kept = _up_to(self.answer, self.heard)
+        if len(kept) >= len(self.answer):
+            return self.answer
+        return kept and f'{kept}{CUT_OFF}'
 
 
 def estimate_tokens(text: str) -> int:
@@ -76,7 +90,7 @@ class History:
             if message.role == 'user':
                 exchanges.append(Exchange(0, message.content))
             elif exchanges:
-                exchanges[-1].assistant = message.content
+                exchanges[-1].answer = message.content
         for back, exchange in enumerate(reversed(exchanges), 1):
             exchange.turn = turn - back
         with self._lock:
@@ -91,19 +105,21 @@ class History:
         with self._lock:
             for exchange in self._dialogs.get(dialog_id, []):
                 if exchange.turn == turn:
-                    exchange.assistant = text.strip()
+                    exchange.answer = text.strip()
 
-    def correct(self, dialog_id: str, turn: int, heard: str) -> bool:
-        """Cut an answer down to what the user heard of it.
+    def correct(self, dialog_id: str, turn: int, heard: str | None) -> bool:
+        """Cut an answer down to what the user heard of it, also one that is still being made.
+
+        Args:
+            heard: None: all of it, after all.
 
         Returns:
-            Whether there was an answer of that turn that is longer than ``heard``.
+            Whether there is a turn of that number.
         """
         with self._lock:
             for exchange in self._dialogs.get(dialog_id, []):
-                kept = _up_to(exchange.assistant, heard)
-                if exchange.turn == turn and len(kept) < len(exchange.assistant):
-                    exchange.assistant = kept
+                if exchange.turn == turn:
+                    exchange.heard = heard
                     return True
         return False
 

@@ -239,11 +239,13 @@ class LlmNode(AssistantNode):
     def _on_playback(self, message: PlaybackEvent) -> None:
         """What was cut off was not said: the history keeps what was heard."""
         runner = self._runner
-        is_cut = (message.kind == PlaybackEvent.INTERRUPTED
-                  and message.source == PlaybackEvent.SOURCE_REPLY)
-        if runner is None or not is_cut:
+        if runner is None or message.source != PlaybackEvent.SOURCE_REPLY:
             return
-        if runner.history.correct(message.dialog_id, message.turn, message.text):
+        if message.kind == PlaybackEvent.FINISHED:
+            # An attempt that was dropped before is no loss.
+            runner.history.correct(message.dialog_id, message.turn, None)
+        elif message.kind == PlaybackEvent.INTERRUPTED and runner.history.correct(
+                message.dialog_id, message.turn, message.text):
             self.log.info('answer cut to what was heard', dialog=message.dialog_id,
                           turn=message.turn)
 
