@@ -30,6 +30,7 @@ from va_interfaces.msg import (
 from va_interfaces.srv import (
     Cancel,
     ContinueReply,
+    Pause,
     ResumeDialog,
     StartListening,
     StopListening,
@@ -196,12 +197,14 @@ class FakeNodes(Node):
         super().__init__('others', context=context, namespace=NAMESPACE)
         group = ReentrantCallbackGroup()
         self.listens, self.stops, self.spoken, self.states, self.reports = [], [], [], [], []
+        self.overs, self.pauses = [], []
         self.refuse_listening = False
         self.resumed, self.pieces = [], []
         self.not_yet = 0
         for kind, name, answer in (
                 (StartListening, 'stt/start', self._listen),
                 (StopListening, 'stt/stop', self._stop),
+                (Pause, 'tts/pause', self._pause),
                 (Cancel, 'tts/stop', self._stop), (Cancel, 'llm/stop', self._stop),
                 (ResumeDialog, 'llm/resume', self._resume),
                 (ContinueReply, 'tts/continue', self._continue)):
@@ -219,13 +222,17 @@ class FakeNodes(Node):
         self.states.append(message.name)
 
     def _listen(self, request, response):
-        self.listens.append(request)
+        (self.overs if request.over_playback else self.listens).append(request)
         if self.refuse_listening:
             response.error_code, response.error_msg = int(ErrorCode.BUSY), 'microphone is gone'
         return response
 
     def _stop(self, request, response):
         self.stops.append(request)
+        return response
+
+    def _pause(self, request, response):
+        self.pauses.append(request)
         return response
 
     def _resume(self, request, response):
@@ -254,8 +261,8 @@ class FakeNodes(Node):
         message.header.stamp = self.now()
         self.wakes.publish(message)
 
-    def say(self, kind, text='', **fields):
-        listen = self.listens[-1]
+    def say(self, kind, text='', over=False, **fields):
+        listen = (self.overs if over else self.listens)[-1]
         message = Transcript(dialog_id=listen.dialog_id, turn=listen.turn, kind=kind, text=text,
                              speech_end=self.now(), endpoint_time=self.now(), **fields)
         message.header.stamp = self.now()
@@ -292,7 +299,8 @@ class Wired:
 
     def begin(self, others):
         self.bus.start()
-        for client in (self.port._start, self.port._stop, *self.port._cancels.values()):
+        for client in (self.port._start, self.port._stop, self.port._pauses,
+                       *self.port._cancels.values()):
             assert client.wait_for_service(10.0)
         assert self.port._speak.wait_for_server(10.0)
         wait_for(lambda: others.wakes.get_subscription_count() == 1
@@ -343,6 +351,32 @@ def test_a_turn_over_topics(wired):
     others.states.clear()
     others.say(Transcript.FINAL, outcome=Transcript.OUTCOME_NO_SPEECH)
     saw(others, 'idle')
+
+
+def test_speaking_over_an_answer_holds_it_and_words_end_it(wired):
+    _, others = wired
+    asked(others)
+    others.answer('Once upon a time.')
+    others.play(PlaybackEvent.STARTED, '')
+    saw(others, 'speaking')
+    wait_for(lambda: others.overs, 10.0, 'listening over the answer')
+    assert (others.overs[0].turn, 'stop' in others.overs[0].stop_phrases) == (2, True)
+    how = Pause.Request
+    for kind, wanted in ((Transcript.NOTICED, how.DUCK), (Transcript.STARTED, how.HOLD),
+                         (Transcript.WITHDRAWN, how.GO_ON), (Transcript.STARTED, how.HOLD)):
+        seen = len(others.pauses)
+        others.say(kind, over=True)
+        wait_for(lambda: len(others.pauses) > seen, 10.0, 'the pause')  # noqa: B023
+        assert (others.pauses[-1].what, others.pauses[-1].turn) == (wanted, 1)
+    others.states.clear()
+    others.say(Transcript.PARTIAL, 'Wait', over=True)
+    wait_for(lambda: len(others.stops) == 2, 10.0, 'both stops')
+    saw(others, 'listening')
+    others.play(PlaybackEvent.INTERRUPTED, 'Once')
+    wait_for(lambda: others.reports, 10.0, 'the report')
+    assert others.reports[0].outcome == 'interrupted'
+    others.say(Transcript.FINAL, 'Wait, what?', over=True)
+    saw(others, 'thinking')
 
 
 def test_a_wake_while_speaking_stops_both_nodes(wired):

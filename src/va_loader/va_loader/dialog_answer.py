@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from va_common.errors import ErrorCode
-from va_loader.dialog_commands import PassOn
+from va_loader.dialog_commands import How, PassOn
 from va_loader.dialog_core import ANSWERING, HEARING, Step
 from va_loader.dialog_events import Outcome, Playback, PlaybackKind, ReplyPiece, SpeechFinal
 from va_loader.dialog_replay import DialogReplay
@@ -37,6 +37,7 @@ class DialogAnswer(DialogReplay):
         else:
             self._answer_by_calls(turn)
             self._out.set_timer('reply', self._now + self.rules.thinking_timeout_s)
+            self._listen_over(turn, event.endpoint_s or self._now)
             self._follow_reply(turn)
 
     def _take_partial(self, turn: Turn) -> bool:
@@ -146,6 +147,9 @@ class DialogAnswer(DialogReplay):
                 turn.times.first_audio = event.stamp_s
                 turn.times.first_synthesised = event.synthesised_s
             self._go(Step.SPEAKING)
+        self._listen_over(turn, self._now)
+        if self._over is not None and self._over.started:
+            self._quieten(How.HOLD)
         self._expect_more(turn)
 
     def _on_reply_over(self, turn: Turn, event: Playback) -> None:

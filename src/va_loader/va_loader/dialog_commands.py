@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import IntEnum
 
 from va_common.ids import TurnKey
 from va_loader.turn_report import TurnReport
@@ -19,6 +20,10 @@ class StartListening:
     wake_phrase: str
     no_speech_timeout_s: float
     """0: stt's own."""
+    over_playback: bool = False
+    """Whether the assistant speaks meanwhile."""
+    stop_phrases: tuple[str, ...] = ()
+    """Said alone they are nothing to answer."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,22 @@ class StopReply:
 
     key: TurnKey
     reason: str
+
+
+class How(IntEnum):
+    """How a reply is heard; the values of ``Pause.what``."""
+
+    GO_ON = 0
+    DUCK = 1
+    HOLD = 2
+
+
+@dataclass(frozen=True)
+class PauseReply:
+    """tts: lower or hold the reply of this turn, or let it go on."""
+
+    key: TurnKey
+    how: How
 
 
 @dataclass(frozen=True)
@@ -150,6 +171,6 @@ class LogLine:
     text: str
 
 
-Command = (StartListening | StopListening | Speak | CancelSpeak | StopReply | DropAttempt
-           | AskAgain | PassOn | OpenDialog | WriteRecord | SetTimer | CancelTimer | ShowState
-           | PublishReport | LogLine)
+Command = (StartListening | StopListening | Speak | CancelSpeak | StopReply | PauseReply
+           | DropAttempt | AskAgain | PassOn | OpenDialog | WriteRecord | SetTimer | CancelTimer
+           | ShowState | PublishReport | LogLine)

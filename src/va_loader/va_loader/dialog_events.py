@@ -16,6 +16,7 @@ class Outcome(IntEnum):
     NO_SPEECH = 1
     STOPPED = 2
     FAILED = 3
+    STOP = 4
 
 
 class PlaybackKind(IntEnum):
@@ -27,6 +28,8 @@ class PlaybackKind(IntEnum):
     INTERRUPTED = 3
     UNDERRUN = 4
     FAILED = 5
+    PAUSED = 6
+    RESUMED = 7
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,22 @@ class SpeechStarted:
 
     key: TurnKey
     stamp_s: float
+    speech_start_s: float = 0.0
+    """First voiced sample."""
+
+
+@dataclass(frozen=True)
+class SpeechNoticed:
+    """Over the assistant's voice somebody perhaps begins to speak."""
+
+    key: TurnKey
+
+
+@dataclass(frozen=True)
+class SpeechWithdrawn:
+    """What was noticed or began held no words; stt listens on."""
+
+    key: TurnKey
 
 
 @dataclass(frozen=True)
@@ -206,8 +225,14 @@ class DialogRules:
     """For a turn that is given up."""
     patience: tuple[str, ...] = ('Sorry, one moment.',)
     """For a turn that lost a node and will be answered all the same."""
+    barge_in: bool = True
+    """Whether the user may speak over an answer; else only the wake word ends it."""
+    resume_s: float = 3.0
+    """How long an answer is held without words of the user."""
+    stop_phrases: tuple[str, ...] = ()
+    """Said alone over an answer or after it they end the turn, and are not answered."""
 
 
-Event = (WakeHeard | SpeechStarted | SpeechPartial | SpeechFinal | ReplyPiece | Playback
-         | SpeakBegun | SpeakEnded | ReplayFailed | ListenFailed | NodeLost | NodeBack
-         | TimerFired | Opened | Closed | RulesChanged)
+Event = (WakeHeard | SpeechStarted | SpeechNoticed | SpeechWithdrawn | SpeechPartial | SpeechFinal
+         | ReplyPiece | Playback | SpeakBegun | SpeakEnded | ReplayFailed | ListenFailed
+         | NodeLost | NodeBack | TimerFired | Opened | Closed | RulesChanged)

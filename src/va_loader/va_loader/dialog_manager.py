@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from va_common.errors import ErrorCode
 from va_common.ids import new_dialog_id, TurnKey
 from va_loader.dialog_answer import DialogAnswer
-from va_loader.dialog_commands import Command, OpenDialog, StopReply
+from va_loader.dialog_commands import Command, OpenDialog
 from va_loader.dialog_core import HEARING, PHRASE_TIMEOUT_S, Step
 from va_loader.dialog_events import (
     Closed,
@@ -35,8 +35,10 @@ from va_loader.dialog_events import (
     SpeakBegun,
     SpeakEnded,
     SpeechFinal,
+    SpeechNoticed,
     SpeechPartial,
     SpeechStarted,
+    SpeechWithdrawn,
     TimerFired,
     WakeHeard,
 )
@@ -46,7 +48,6 @@ from va_loader.dialog_turn import Turn
 WAKE_MAX_AGE_S = 5.0
 SAME_WORD_S = 1.0
 """A second wake so soon after the first, while that is acknowledged, is the same call."""
-CLOSING_TIMEOUT_S = 2.0
 
 
 class DialogManager(DialogAnswer):
@@ -59,6 +60,7 @@ class DialogManager(DialogAnswer):
         self._handlers: dict[type, Callable[..., None]] = {
             WakeHeard: self._on_wake, SpeechStarted: self._on_started,
             SpeechFinal: self._on_final, ReplyPiece: self._on_piece, Playback: self._on_playback,
+            SpeechNoticed: self._on_noticed, SpeechWithdrawn: self._on_withdrawn,
             SpeechPartial: self._on_partial, SpeakBegun: self._on_speak_begun,
             SpeakEnded: self._on_speak_ended, ReplayFailed: self._on_replay_failed,
             ListenFailed: self._on_listen_failed,
@@ -119,15 +121,15 @@ class DialogManager(DialogAnswer):
     def _interrupt(self, turn: Turn, event: WakeHeard) -> None:
         """The user called while a dialog runs: whatever it does gives way to a new turn."""
         self._cancel_phrase()
-        self._close_interrupted()
+        stop_phrases: tuple[str, ...] = ()
         if turn.unanswered:
-            self._out.add(StopReply(turn.key, 'wake word'))
-            self._closing = turn
-            self._out.set_timer('closing', self._now + CLOSING_TIMEOUT_S)
-        self._begin_woken(TurnKey(turn.key.dialog_id, turn.key.turn + 1), event)
+            self._stop_answer(turn, 'wake word')
+            stop_phrases = self.rules.stop_phrases
+        self._begin_woken(self._next_key(turn), event, stop_phrases)
 
-    def _begin_woken(self, key: TurnKey, event: WakeHeard) -> None:
-        self._begin(key, event.phrase, event.word_end_s, 0.0)
+    def _begin_woken(self, key: TurnKey, event: WakeHeard,
+                     stop_phrases: tuple[str, ...] = ()) -> None:
+        self._begin(key, event.phrase, event.word_end_s, 0.0, stop_phrases)
         self._event(key, 'wake', source=event.source, phrase=event.phrase,
                     score=round(event.score, 3), acknowledgement=event.acknowledgement)
         self._acknowledgement = event.acknowledgement
@@ -144,6 +146,9 @@ class DialogManager(DialogAnswer):
     # Listening --------------------------------------------------------------------------------
 
     def _on_started(self, event: SpeechStarted) -> None:
+        over = self._over_of(event.key)
+        if over is not None:
+            self._on_started_over(over, event)
         turn = self._current(event.key, HEARING)
         if turn is None or turn.started:
             return
@@ -154,11 +159,17 @@ class DialogManager(DialogAnswer):
         self._go(Step.LISTENING)
 
     def _on_partial(self, event: SpeechPartial) -> None:
+        over = self._over_of(event.key)
+        if over is not None:
+            self._on_partial_over(over, event)
         turn = self._current(event.key, HEARING)
         if turn is not None:
             turn.partial = event
 
     def _on_final(self, event: SpeechFinal) -> None:
+        over = self._over_of(event.key)
+        if over is not None and not self._on_final_over(over, event):
+            return
         turn = self._current(event.key, HEARING)
         if turn is None:
             return
@@ -170,12 +181,25 @@ class DialogManager(DialogAnswer):
         elif event.outcome is Outcome.SPEECH and event.text.strip():
             self._cancel_phrase()
             self._think(turn, event)
+        elif event.outcome is Outcome.STOP:
+            self._on_stop_phrase(turn, event)
         else:
             outcome = Outcome.STOPPED if event.outcome is Outcome.STOPPED else Outcome.NO_SPEECH
             self._end(outcome.name.lower(), stt_has_ended=True)
 
+    def _on_stop_phrase(self, turn: Turn, event: SpeechFinal) -> None:
+        """The user wanted it silent, and nothing more."""
+        self._cancel_phrase()
+        self._record(event.key, 'USER', event.text, {
+            'language': event.language, 'confidence': round(event.confidence, 3),
+            'revision': event.key.revision, 'endpoint_reason': event.endpoint_reason,
+            'outcome': 'stop'})
+        self._follow_up(self._now)
+
     def _on_listen_failed(self, event: ListenFailed) -> None:
-        if self._current(event.key, HEARING) is not None:
+        if self._over_of(event.key) is not None:
+            self._forget_over()  # the wake word still ends the answer
+        elif self._current(event.key, HEARING) is not None:
             self._fail('stt', event.error_msg)
 
     # Timers -----------------------------------------------------------------------------------
@@ -195,5 +219,5 @@ class DialogManager(DialogAnswer):
         'ack': _acknowledge, 'stt': _on_stt_silent, 'reply': DialogAnswer._on_no_reply,
         'playback': DialogAnswer._on_no_sound, 'phrase': _on_no_phrase,
         'recovery': DialogAnswer._on_no_recovery, 'again': DialogAnswer._proceed,
-        'closing': DialogAnswer._close_interrupted,
+        'closing': DialogAnswer._close_interrupted, 'resume': DialogAnswer._on_resume,
     }

@@ -15,7 +15,7 @@ from va_common.ids import TurnKey
 from va_common.ros_time import to_msg
 from va_interfaces.action import Speak as SpeakAction
 from va_interfaces.msg import PlaybackEvent
-from va_interfaces.srv import Cancel
+from va_interfaces.srv import Cancel, Pause
 from va_interfaces.srv import StartListening as StartService
 from va_interfaces.srv import StopListening as StopService
 from va_loader.dialog_commands import (
@@ -26,6 +26,7 @@ from va_loader.dialog_commands import (
     LogLine,
     OpenDialog,
     PassOn,
+    PauseReply,
     PublishReport,
     ShowState,
     Speak,
@@ -75,12 +76,14 @@ class DialogPort:
         self._cancels = {
             name: node.create_client(Cancel, f'{name}/stop', callback_group=group)
             for name in ('llm', 'tts')}
+        self._pauses = node.create_client(Pause, 'tts/pause', callback_group=group)
         self._handover = Handover(node, post)
         self._speak = SafeActionClient(node, SpeakAction, 'tts/speak', callback_group=group)
         self._execute: dict[type, Callable[[Any], object]] = {
             StartListening: lambda c: self._run(self._start_listening(c)),
             StopListening: lambda c: self._run(self._stop_listening(c)),
             StopReply: self._stop_reply,
+            PauseReply: lambda c: self._run(self._pause(c)),
             DropAttempt: self._drop_attempt,
             AskAgain: lambda c: loop.call_soon_threadsafe(self._handover.ask_again, c),
             PassOn: lambda c: loop.call_soon_threadsafe(self._handover.pass_on, c),
@@ -185,7 +188,8 @@ class DialogPort:
         request = StartService.Request(
             dialog_id=key.dialog_id, turn=key.turn, listen_from=to_msg(command.listen_from_s),
             wake_phrase=command.wake_phrase,
-            no_speech_timeout_ms=round(command.no_speech_timeout_s * 1000))
+            no_speech_timeout_ms=round(command.no_speech_timeout_s * 1000),
+            over_playback=command.over_playback, stop_phrases=list(command.stop_phrases))
         # Asking again for the same turn changes nothing.
         problem = await self._call('stt/start', self._start, request, _ATTEMPTS)
         if problem:
@@ -213,6 +217,11 @@ class DialogPort:
             dialog_id=command.key.dialog_id, turn=command.key.turn, reason=command.reason)
         for name, client in self._cancels.items():
             self._run(self._cancel(f'{name}/stop', client, request))
+
+    async def _pause(self, command: PauseReply) -> None:
+        request = Pause.Request(
+            dialog_id=command.key.dialog_id, turn=command.key.turn, what=int(command.how))
+        await self._call('tts/pause', self._pauses, request)
 
     async def _cancel(self, name: str, client: Any, request: Any) -> None:
         await self._call(name, client, request)

@@ -13,10 +13,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 
 from va_common.errors import ErrorCode
-from va_loader.dialog_commands import AskAgain, DropAttempt, PassOn
+from va_loader.dialog_barge_in import DialogBargeIn
+from va_loader.dialog_commands import AskAgain, DropAttempt, How, PassOn
 from va_loader.dialog_core import ANSWERING, HEARING, Step
 from va_loader.dialog_events import NodeBack, NodeLost, ReplayFailed, SpeakBegun, SpeakEnded
-from va_loader.dialog_recovery import DialogRecovery, RECOVERY_TIMEOUT_S
+from va_loader.dialog_recovery import RECOVERY_TIMEOUT_S
 from va_loader.dialog_turn import Turn
 from va_loader.unheard import split_unheard
 
@@ -27,7 +28,7 @@ SETTLING_S = 5.0
 through calls, whose answers prove that it arrived."""
 
 
-class DialogReplay(DialogRecovery, ABC):
+class DialogReplay(DialogBargeIn, ABC):
     """Decides what becomes of a turn in which a node is lost."""
 
     _back_s = dict.fromkeys(('llm', 'tts'), 0.0)
@@ -46,6 +47,8 @@ class DialogReplay(DialogRecovery, ABC):
         self._event(turn.key, 'node_lost', node=event.name, reason=event.reason)
         if self.step is not Step.WAITING:
             self._show()
+        if event.name == 'stt':
+            self._lose_over()
         if event.name == 'stt' and self.step in HEARING:
             self._lose_stt(turn, event.reason)
         elif event.name == 'llm':
@@ -122,6 +125,7 @@ class DialogReplay(DialogRecovery, ABC):
     def _make_up_for(self, turn: Turn, node: str, reason: str) -> None:
         for timer in ('reply', 'playback'):
             self._out.cancel_timer(timer)
+        self._quiet = How.GO_ON  # what was held is gone
         self._event(turn.key, 'turn_lost', node=node, reason=reason, heard=turn.heard)
         turn.todo.add(node)
         turn.apology_due = True

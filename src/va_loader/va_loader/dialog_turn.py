@@ -35,6 +35,8 @@ class Turn:
     times: StageTimes = field(default_factory=StageTimes)
     started: bool = False
     """Whether the user began to speak."""
+    speech_start_s: float = 0.0
+    """When, if it was over the answer before."""
     partial: SpeechPartial | None = None
     """What the user has said up to his last pause."""
     final: bool = False

@@ -14,8 +14,10 @@ from va_loader.dialog_events import (
     PlaybackKind,
     ReplyPiece,
     SpeechFinal,
+    SpeechNoticed,
     SpeechPartial,
     SpeechStarted,
+    SpeechWithdrawn,
     WakeHeard,
 )
 from va_loader.turn_report import TurnReport
@@ -35,18 +37,25 @@ def wake_heard(message: Wake) -> WakeHeard:
         source='push_to_talk' if pushed else 'wake_word')
 
 
-def speech(message: Transcript) -> SpeechStarted | SpeechPartial | SpeechFinal:
+Speech = SpeechStarted | SpeechNoticed | SpeechWithdrawn | SpeechPartial | SpeechFinal
+
+
+def speech(message: Transcript) -> Speech:
     """A transcript as an event. Raises AssistantError INVALID_ARGUMENT."""
     key = TurnKey(message.dialog_id, message.turn, message.revision)
     stamp_s = to_seconds(message.header.stamp)
     if message.kind == Transcript.PARTIAL:
         return _partial(key, message)
     if message.kind == Transcript.STARTED:
-        return SpeechStarted(key, stamp_s)
+        return SpeechStarted(key, stamp_s, to_seconds(message.speech_start))
+    if message.kind == Transcript.NOTICED:
+        return SpeechNoticed(key)
+    if message.kind == Transcript.WITHDRAWN:
+        return SpeechWithdrawn(key)
     if message.kind != Transcript.FINAL:
-        raise _refusal('Transcript.kind', message.kind, '0 to 2')
+        raise _refusal('Transcript.kind', message.kind, '0 to 4')
     if message.outcome not in list(Outcome):
-        raise _refusal('Transcript.outcome', message.outcome, '0 to 3')
+        raise _refusal('Transcript.outcome', message.outcome, '0 to 4')
     _limit('Transcript.text', message.text, MAX_TEXT)
     return SpeechFinal(
         key, Outcome(message.outcome), stamp_s, message.text, message.language,
@@ -75,7 +84,7 @@ def playback(message: PlaybackEvent) -> Playback | None:
     if message.source != PlaybackEvent.SOURCE_REPLY:
         return None
     if message.kind not in list(PlaybackKind):
-        raise _refusal('PlaybackEvent.kind', message.kind, '0 to 5')
+        raise _refusal('PlaybackEvent.kind', message.kind, '0 to 7')
     _limit('PlaybackEvent.text', message.text, MAX_TEXT)
     return Playback(
         TurnKey(message.dialog_id, message.turn, message.revision), PlaybackKind(message.kind),

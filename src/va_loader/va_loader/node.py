@@ -80,7 +80,10 @@ class LoaderNode(Node):  # type: ignore[misc]
             no_speech_timeout_s=_seconds(self._outside['stt.no_speech_timeout_ms']),
             max_utterance_s=_seconds(self._outside['stt.max_utterance_ms']),
             apologies=tuple(self.settings['apology_phrases']),  # type: ignore[arg-type]
-            patience=tuple(self.settings['patience_phrases']))  # type: ignore[arg-type]
+            patience=tuple(self.settings['patience_phrases']),  # type: ignore[arg-type]
+            barge_in=bool(self.settings['barge_in'] and self._outside['stt.aec_enabled']),
+            resume_s=_seconds(self.settings['barge_in_resume_ms']),
+            stop_phrases=tuple(self.settings['stop_phrases']))  # type: ignore[arg-type]
 
     def choose(self, phrases: Any) -> str:
         """Draw one of several phrases."""
