@@ -31,8 +31,12 @@ PORT_OFFSET = FIRST_OFFSET + 200 * _PLACE
 os.environ['ROS_DOMAIN_ID'] = str(FIRST_DOMAIN + 2 * _PLACE)
 OTHER_DOMAIN = str(FIRST_DOMAIN + 2 * _PLACE + 1)
 READY_S = 120.0
+STORY = 'Hey Jarvis, please tell me a long story about a dragon.'
+INTERRUPTION = 'Wait, what is the capital of France?'
+STOP = 'Please stop.'
 LINES = (WAKE, NEAR_MISS, 'Hey Jarvis, what is the capital of Spain?',
-         'The robot is in the kitchen.', 'How many legs does a spider have?')
+         'The robot is in the kitchen.', 'How many legs does a spider have?',
+         STORY, INTERRUPTION, STOP)
 
 
 def make_config(folder: Path, **changes: str) -> Path:
