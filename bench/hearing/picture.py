@@ -45,6 +45,9 @@ ROWS = (
     Row('end of turn, smart, p50', lambda f: f['endpoint_ms']['smart']['p50'], 500, unit='ms'),
     Row('cut off, smart', lambda f: f['false_cutoff_share']['smart'], 0.05,
         raw=lambda f: f['false_cutoff_share']['fixed']),
+    Row('speaking over an answer: silent, p95', lambda f: f['barge_in_ms']['p95'], 300, unit='ms'),
+    Row('its own speech stops it', lambda f: f['false_barge_ins']['own_speech'], 0),
+    Row('coughs and knocks stop it', lambda f: f['false_barge_ins']['of_coughs_and_knocks'], 1),
     Row('invented texts', lambda f: f['invented_texts'], 0, raw=lambda f: f['invented_texts_raw']),
 )
 

@@ -134,6 +134,15 @@ PAUSED = (
     'Remember that I am allergic to,| nuts and strawberries.')
 """A hundred sentences; the speaker pauses at the bar."""
 
+STORY = 'Hey Jarvis. Please tell me a long story about a dragon.'
+INTERRUPTIONS = (
+    'Wait, tell me a long story about the sea instead.',
+    'No, please tell me a long story about the moon.',
+    'Hold on, I would like a long story about a robot.',
+    'Okay, now tell me everything about elephants.',
+    'Thank you. And what do you know about volcanoes?')
+"""Said over an answer; each asks for another long one."""
+
 SHORT = ('Yes.', 'No.', 'Stop.', 'Seven.', 'Twenty three.', 'Martin.', 'Sarah.', 'Cancel.')
 
 REPLIES = (

@@ -6,9 +6,11 @@ from __future__ import annotations
 import json
 
 from hearing import texts
+from hearing.barge_in import Alarms, RESUME_S, Speaker
 from hearing.echo import window_erle_db
 from hearing.picture import draw, ROWS
 from hearing.sounds import background, music, RATE
+from hearing.talkover import silent_after_s
 from hearing.turns import boundary, with_pause
 from hearing.words import aligned, Rate
 import numpy as np
@@ -115,3 +117,27 @@ def test_wrong_command_lines(tmp_path, capsys):
     with pytest.raises(SystemExit):
         main(['hearing', '--recordings', str(tmp_path / 'nowhere')])
     assert 'no such folder' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(('onset_s', 'after_s'), [
+    (0.5, 0.7), (1.15, 0.05), (1.5, None), (2.2, None)])
+def test_how_long_after_an_onset_the_speaker_fell_silent(onset_s, after_s):
+    pause = np.zeros(round(0.2 * RATE), np.float32)  # a pause between two words is no silence
+    sound = np.concatenate([tone(0.8), pause, tone(0.2), np.zeros(RATE, np.float32), tone(0.3)])
+    assert silent_after_s(sound, onset_s) == (
+        None if after_s is None else pytest.approx(after_s, abs=0.011))
+
+
+def test_a_held_speaker_goes_on_where_it_was():
+    far = tone(2.0)
+    speaker = Speaker(far)
+    speaker.hold(0.5)
+    assert len(speaker.far) == len(far) + round(RESUME_S * RATE)
+    speaker.go_on(1.2)
+    assert len(speaker.far) == len(far) + round(0.7 * RATE)
+    assert np.array_equal(speaker.far[round(1.2 * RATE):], far[round(0.5 * RATE):])
+    assert not speaker.far[round(0.5 * RATE):round(1.2 * RATE)].any()
+
+
+def test_alarms_add_up():
+    assert Alarms(1, 0) + Alarms(2, 1, ('stop',)) == Alarms(3, 1, ('stop',))

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``barge_in_ms``: the product in the virtual room, on real devices, is spoken over."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+import os
+from pathlib import Path
+import tempfile
+import time
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from virtual_room.hearing import RATE, read_recording
+from virtual_room.observer import Observer, Seen
+from virtual_room.product import Product, write_config
+from virtual_room.room import VirtualRoom
+from virtual_room.room_process import RoomSettings
+from virtual_room.voices import Voices
+
+from hearing.sounds import Sounds
+from hearing.texts import INTERRUPTIONS, STORY, VOICES
+from va_interfaces.msg import PlaybackEvent
+
+PORT_OFFSET = 5200
+DOMAIN = '91'
+LOUD_DBFS = -50.0
+STEP = RATE // 200
+SILENT_S = 0.3
+"""Silence as long as this is no pause of the speaker's own."""
+BEFORE_S = 0.1
+"""Who begins while nothing sounded for so long has interrupted nothing."""
+SPOKEN_S = 4.5
+"""Of an answer before it is spoken over."""
+BOOT_S, ANSWER_S, STOP_S = 120.0, 90.0, 20.0
+
+
+@dataclass
+class Trial:
+    """Somebody spoke over an answer."""
+
+    onset_s: float
+    stopped: bool
+
+
+def interruptions(sounds: Sounds, quick: bool) -> dict[str, Any]:
+    """Speak over one answer after another; each interruption asks for the next story."""
+    del sounds  # the room plays files, at its own level
+    with tempfile.TemporaryDirectory(prefix='va_talkover_') as folder:
+        trials, speaker, t0_s = _hold(Path(folder), 5 if quick else 40)
+    spans_ms = [span * 1000 for trial in trials if trial.stopped
+                and (span := silent_after_s(speaker, trial.onset_s - t0_s)) is not None]
+    figures: dict[str, Any] = {'n': len(spans_ms)}
+    if spans_ms:
+        figures |= {f'p{share}': round(float(np.percentile(spans_ms, share)))
+                    for share in (50, 95)}
+    return {'barge_in_ms': figures,
+            'talkover_detail': {'trials': len(trials),
+                                'not_stopped': sum(not t.stopped for t in trials),
+                                'spans_ms': [round(span) for span in spans_ms]}}
+
+
+def silent_after_s(speaker: NDArray[np.floating[Any]], onset_s: float) -> float | None:
+    """How long after ``onset_s`` the speaker fell silent; None: it was so before.
+
+    Args:
+        speaker: what it played, float (n,) at 16 kHz.
+        onset_s: where somebody began to speak, seconds from the first sample.
+    """
+    steps = speaker[:speaker.size // STEP * STEP].reshape(-1, STEP).astype(np.float64)
+    loud = np.mean(np.square(steps), axis=1) > 10 ** (LOUD_DBFS / 10)
+    onset = round(onset_s * RATE / STEP)
+    if not loud[max(0, onset - round(BEFORE_S * RATE / STEP)):onset + 1].any():
+        return None
+    quiet = round(SILENT_S * RATE / STEP)
+    for first in range(onset, loud.size - quiet):
+        if not loud[first:first + quiet].any():
+            return (first - onset) * STEP / RATE
+    return None
+
+
+def _hold(folder: Path, count: int) -> tuple[list[Trial], NDArray[Any], float]:
+    os.environ.setdefault('ROS_DOMAIN_ID', DOMAIN)
+    config = write_config(folder / 'assistant.ini', {
+        'system.port_offset': str(PORT_OFFSET), 'logger.log_dir': str(folder / 'log'),
+        'loader.parallel_phase_timeout_ms': '60000', 'loader.phase_timeout_ms': '60000'})
+    voices, trials = Voices(), []
+    with VirtualRoom(RoomSettings(out=str(folder / 'room'))) as room, Observer() as observer:
+        product = Product(config, room.environment(), folder / 'output.log')
+        try:
+            product.start()
+            if observer.wait(lambda e: e.topic == 'loader/state' and e.message.name == 'idle',
+                             BOOT_S, alive=lambda: product.running) is None:
+                raise RuntimeError(f'talkover: not ready in {BOOT_S:g} s: {product.last_lines()}')
+            mark = observer.mark()
+            room.say(voices.wav(STORY, VOICES[0]))
+            answer: tuple[str, int] | None = ('', 0)
+            while len(trials) < count:
+                answer = _await_story(observer, mark, answer, product)
+                if answer is None:
+                    break
+                mark = observer.mark()
+                number = len(trials)
+                onset_s, _ = room.say(voices.wav(
+                    INTERRUPTIONS[number % len(INTERRUPTIONS)],
+                    VOICES[number % len(VOICES)])).times()
+                trials.append(Trial(onset_s, _is_stopped(observer, mark, answer)))
+                if not trials[-1].stopped:  # nobody asked for another story
+                    room.say(voices.wav(STORY, VOICES[0]))
+            product.stop()
+        finally:
+            product.kill()
+        time.sleep(0.5)  # the last of the recording
+        return trials, read_recording(room.speaker_wav), room.t0_s
+
+
+def _await_story(observer: Observer, mark: int, before: tuple[str, int],
+                 product: Product) -> tuple[str, int] | None:
+    """The next answer, when so much of it was heard that somebody may speak over it."""
+    seen = observer.wait(lambda e: (
+        e.topic == 'tts/playback' and e.message.source == PlaybackEvent.SOURCE_REPLY
+        and _turn_of(e) != before and e.message.position_s >= SPOKEN_S),
+        ANSWER_S, mark=mark, alive=lambda: product.running)
+    return None if seen is None else _turn_of(seen)
+
+
+def _turn_of(seen: Seen) -> tuple[str, int]:
+    return seen.message.dialog_id, seen.message.turn
+
+
+def _is_stopped(observer: Observer, mark: int, answer: tuple[str, int]) -> bool:
+    ends = (PlaybackEvent.INTERRUPTED, PlaybackEvent.FINISHED)
+    seen = observer.wait(lambda e: (
+        e.topic == 'tts/playback' and e.message.source == PlaybackEvent.SOURCE_REPLY
+        and _turn_of(e) == answer and e.message.kind in ends), STOP_S, mark=mark)
+    return seen is not None and seen.message.kind == PlaybackEvent.INTERRUPTED
