@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+from concurrent.futures import Future
+
 import numpy as np
 import pytest
 from stt_bench import at_once
@@ -197,3 +199,22 @@ def test_a_turn_ends_when_the_clock_is_set_back():
     ears.start(turn=2, from_s=ears.now_s)
     ears.feed(9.0, 0.0)
     assert ears.told[-1] == (2, 'FINAL', 'NO_SPEECH')
+
+
+def test_a_slow_transcriber_gets_no_second_look_before_the_first_is_done():
+    looks: list[Future] = []
+
+    def slow(*_: object) -> Future:
+        looks.append(Future())
+        return looks[-1]
+
+    ears = FakeEars(submit=slow)
+    key = TurnKey(DIALOG, 1)
+    ears.listening.start(TurnRequest(key, 100.0, over_playback=True), ears.events.append)
+    ears.feed(1.2, 0.95)
+    assert len(looks) == 1
+    looks[0].set_result(None)
+    ears.feed(0.5, 0.95)
+    assert len(looks) == 2
+    ears.feed(0.4, 0.0)
+    assert len(looks) == 3, 'the text of a pause is asked for in any case'

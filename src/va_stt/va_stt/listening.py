@@ -55,6 +55,7 @@ class Listening:
         self._turn: TurnListener | None = None
         self._emit: Emit | None = None
         self._latest = TurnKey('')
+        self._transcribing = 0
 
     @property
     def current(self) -> TurnKey | None:
@@ -176,13 +177,15 @@ class Listening:
 
     def _ask_text(self, request: TranscribeRequest) -> None:
         turn = self._turn_or_fail()
+        if request.glimpse and self._transcribing:
+            return  # on a slow machine the text of the next pause comes first
         try:
             job = self._submit_transcribe(self._run_transcribe, turn, request)
         except AssistantError as error:
             self._act([] if request.glimpse else turn.fail(error))
             return
-        handle = turn.on_glimpse if request.glimpse else turn.on_text
-        job.add_done_callback(lambda done: self._take(turn, done, handle, request.revision))
+        self._transcribing += 1
+        job.add_done_callback(lambda done: self._take_text(turn, done, request))
 
     def _ask_judgement(self, request: JudgeRequest) -> None:
         if self._judge is None or self._submit_judge is None:
@@ -205,6 +208,13 @@ class Listening:
         if self._judge is None or not turn.wants(request.revision):
             return None
         return self._judge(np.concatenate([self._read(*s) for s in request.stretches]))
+
+    def _take_text(self, turn: TurnListener, done: Future[Any],
+                   request: TranscribeRequest) -> None:
+        with self._lock:
+            self._transcribing -= 1
+        handle = turn.on_glimpse if request.glimpse else turn.on_text
+        self._take(turn, done, handle, request.revision)
 
     def _take(self, turn: TurnListener, done: Future[Any],
               handle: Callable[[int, Any], list[Action]], revision: int) -> None:

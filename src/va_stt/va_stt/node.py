@@ -95,7 +95,7 @@ class SttNode(AssistantNode):
         if self.setting('endpointing') == 'smart':
             self._end_of_turn()
         buffer = TimedBuffer(BUFFER_S + self.setting('max_utterance_ms') / 1000)
-        speech_worker, judge_worker = Worker('stt-transcribe', 4), Worker('stt-judge', 2)
+        speech_worker, judge_worker = Worker('stt-transcribe', 8), Worker('stt-judge', 2)
         self._workers = [speech_worker, judge_worker]
         self._listening = Listening(buffer.read, self._transcribe, speech_worker.submit,
                                     self._judge, judge_worker.submit)
