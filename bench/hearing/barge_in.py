@@ -15,12 +15,11 @@ from numpy.typing import NDArray
 
 from hearing.chain import BLOCK, Chain, Engines, RATE, setting, T0
 from hearing.echo import DELAYS_S, replies
-from hearing.room import AHEAD_S, at_microphone, CHUNK, Echo
+from hearing.room import AHEAD_S, at_microphone, capture_times, CHUNK, Echo, play_times
 from hearing.sounds import event, in_room, join, Sound, Sounds
 from hearing.talkover import interruptions
 from va_common.audio_io import float_to_int16
 from va_stt.blocks import Block
-from va_stt.capture_clock import CaptureClock
 from va_stt.turn_events import Kind, TurnEvent
 
 TO_SPEAKER_S = 0.1
@@ -78,20 +77,23 @@ class Talk:
         self._speaker = Speaker(far)
         self._random = np.random.default_rng(seed)
         self._sent = self._told = 0
+        most = 2 * far.size
+        self._played_s = play_times(most, echo.jitter_s, self._random)
+        self._captured_s = capture_times(most, echo, self._random)
         self._mix()
 
     def run(self) -> Alarms:
         """Let it speak to its end."""
-        alarms, clock, first = Alarms(), CaptureClock(RATE), 0
+        alarms = Alarms()
         self._listen()
-        while first + BLOCK <= self._heard.size:
-            now_s = first / (RATE * (1.0 + self._echo.drift))
+        for number, start_s in enumerate(self._captured_s):
+            heard = self._heard[number * BLOCK:(number + 1) * BLOCK]
+            if heard.size < BLOCK:
+                break
+            now_s = number * BLOCK / (RATE * (1.0 + self._echo.drift))
             self._send(now_s)
-            start_s = clock.stamp(
-                T0 + now_s + self._random.normal(0, self._echo.jitter_s), BLOCK)
-            self._chain.feed(Block(self._heard[first:first + BLOCK], start_s))
+            self._chain.feed(Block(heard, start_s))
             alarms += self._react(now_s + TO_SPEAKER_S)
-            first += BLOCK
         return alarms
 
     def _listen(self) -> None:
@@ -133,8 +135,7 @@ class Talk:
                 and self._sent / RATE - self._random.uniform(*AHEAD_S) < now_s:
             chunk = float_to_int16(far[self._sent:self._sent + CHUNK])
             if chunk.any() or not self._chain.far_end.covers(T0 + self._sent / RATE):
-                stamp_s = T0 + self._sent / RATE + self._random.normal(0, self._echo.jitter_s)
-                self._chain.far_end.add(chunk, stamp_s)
+                self._chain.far_end.add(chunk, self._played_s[self._sent // BLOCK])
             self._sent += CHUNK
 
 

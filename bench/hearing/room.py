@@ -62,8 +62,8 @@ def play(chain: Chain, far: Sound, echo: Echo, near: Sound | None = None, seed: 
     random = np.random.default_rng(seed)
     heard = at_microphone(far, echo, near, seed)
     reference, sent = float_to_int16(far), 0
-    played_s = _play_times(reference.size, echo.jitter_s, random)
-    captured_s = _capture_times(heard.size, echo, random)
+    played_s = play_times(reference.size, echo.jitter_s, random)
+    captured_s = capture_times(heard.size, echo, random)
     for number, start_s in enumerate(captured_s):
         now_s = number * BLOCK / (RATE * (1.0 + echo.drift))
         while sent < reference.size and sent / RATE - random.uniform(*AHEAD_S) < now_s:
@@ -75,7 +75,7 @@ def play(chain: Chain, far: Sound, echo: Echo, near: Sound | None = None, seed: 
     return heard
 
 
-def _play_times(samples: int, jitter_s: float, random: np.random.Generator) -> list[float]:
+def play_times(samples: int, jitter_s: float, random: np.random.Generator) -> list[float]:
     """Of each block, by tts's clock, from what a jittery device says."""
     clock, latency_s = PlayClock(RATE, 0.03), 0.03
     times = []
@@ -86,7 +86,7 @@ def _play_times(samples: int, jitter_s: float, random: np.random.Generator) -> l
     return times[WARM_BLOCKS:]
 
 
-def _capture_times(samples: int, echo: Echo, random: np.random.Generator) -> list[float]:
+def capture_times(samples: int, echo: Echo, random: np.random.Generator) -> list[float]:
     """Of each block, by stt's clock."""
     clock = CaptureClock(RATE)
     times = [clock.stamp(T0 + number * BLOCK / (RATE * (1.0 + echo.drift))

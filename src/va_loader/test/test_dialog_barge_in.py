@@ -87,6 +87,14 @@ def test_it_gets_quieter_then_silent_then_the_words_end_it(talk):
     assert talk.pauses() == [How.DUCK, How.HOLD], 'a stopped reply is not resumed'
 
 
+@pytest.mark.parametrize('hear', ['words', 'end_of_turn'])
+def test_its_own_words_let_it_go_on(talk, hear):
+    talk.alarm()
+    assert talk.pauses(getattr(talk, hear)('It is known.')) == [How.GO_ON]
+    assert (talk.state, talk.of(StopReply)) == ('speaking', [])
+    assert not talk.pauses(talk.words('It is known.')), 'it goes on already'
+
+
 def _interrupted(key, now):
     return Playback(key, PlaybackKind.INTERRUPTED, now)
 

@@ -27,6 +27,7 @@ from va_loader.dialog_events import (
 )
 from va_loader.dialog_recovery import DialogRecovery, MARGIN_S
 from va_loader.dialog_turn import Turn
+from va_loader.own_words import is_own
 
 LISTEN_S = 120.0
 """The longest that stt may be asked to wait for speech; then it is asked again."""
@@ -80,17 +81,25 @@ class DialogBargeIn(DialogRecovery):
 
     def _on_partial_over(self, over: Turn, event: SpeechPartial) -> None:
         over.partial = event
-        if event.text.strip():
+        if self._is_own(event.text):
+            self._go_on(over, 'its own words')
+        elif event.text.strip():
             self._give_way(over)
 
     def _on_final_over(self, over: Turn, event: SpeechFinal) -> bool:
         """Whether there were words: then the turn goes on with them."""
-        if event.outcome in (Outcome.SPEECH, Outcome.STOP) and event.text.strip():
+        own = event.outcome is Outcome.SPEECH and self._is_own(event.text)
+        if event.outcome in (Outcome.SPEECH, Outcome.STOP) and event.text.strip() and not own:
             self._give_way(over)
             return True
         self._over = None  # listened for again with the next sound
-        self._go_on(over, event.outcome.name.lower())
+        self._go_on(over, 'its own words' if own else event.outcome.name.lower())
         return False
+
+    def _is_own(self, text: str) -> bool:
+        """Whether the words are those of the answer that is being spoken."""
+        turn = self._require_turn()
+        return turn.reply is not None and is_own(text, turn.reply.text, turn.heard)
 
     def _quieten(self, how: How) -> None:
         turn = self._require_turn()

@@ -12,7 +12,7 @@ from va_stt.requests import dialog_request
 from va_stt.turn_events import Outcome, TranscribeRequest
 from va_stt.whisper_cuda import Transcription
 
-ECHO = {'echo': True, 'settled': True, 'suppression_db': 5.0}
+ECHO = {'echo': True}
 COUGH = Transcription('you', 'en', -1.75, 0.7, 0.3)
 
 
@@ -46,17 +46,10 @@ def test_a_knock_is_noticed_and_withdrawn():
     assert not [a for a in s.actions if isinstance(a, TranscribeRequest)]
 
 
-def test_what_the_canceller_takes_away_is_no_alarm():
+def test_what_is_no_more_than_echo_is_no_alarm():
     s = Over()
-    s.frame_options['suppression_db'] = 35.0
+    s.frame_options['near'] = False
     assert not s.voice(1).kinds
-
-
-def test_before_the_canceller_knows_the_room_more_voice_is_needed():
-    s = Over()
-    s.frame_options['settled'] = False
-    assert 'STARTED' not in s.voice(0.2).kinds
-    assert 'STARTED' in s.voice(0.2).kinds
 
 
 def test_a_cough_is_withdrawn_and_the_next_words_are_not():

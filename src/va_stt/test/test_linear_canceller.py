@@ -6,6 +6,7 @@ import pytest
 from stt_bench import RATE
 
 from va_common.audio_io import level_dbfs, TimedBuffer
+from va_stt.echo_shift import EchoShift
 from va_stt.fractional import interpolate
 from va_stt.linear_canceller import BLOCK, LinearCanceller
 from va_stt.two_path import TwoPathCanceller
@@ -94,6 +95,25 @@ def test_a_person_is_no_change_of_the_room():
     judged = unexpected(TwoPathCanceller(), mic, far)
     assert judged[:250].sum() == 0
     assert judged[270:].mean() > 0.9
+
+
+@pytest.mark.parametrize('later', [-90, 25, 250])
+def test_an_echo_that_comes_at_another_time_is_the_same_room(later):
+    far, mic, _ = scene()
+    seam = 4 * RATE
+    moved_mic = np.concatenate([mic[:seam], mic[seam - later:SECONDS * RATE - max(0, later)]])
+    moved_mic = np.pad(moved_mic, (0, mic.size - moved_mic.size))[:7 * RATE]
+    clean = cancel(TwoPathCanceller(), moved_mic, far[:7 * RATE])
+    after = slice(seam + round(0.4 * RATE), seam + RATE)
+    assert level_dbfs(moved_mic[after]) - level_dbfs(clean[after]) > 12
+
+
+def test_noise_tells_no_shift_of_the_echo():
+    random, shift = np.random.default_rng(5), EchoShift()
+    for _ in range(20):
+        shift.feed((1000 * random.standard_normal(BLOCK)).astype(np.int16),
+                   1000 * random.standard_normal(BLOCK).astype(np.float32))
+        assert shift.samples() == 0
 
 
 def test_without_a_reference_nothing_changes():

@@ -10,11 +10,11 @@ import numpy as np
 
 from va_common.audio_io import CHUNK_S, TimedBuffer
 from va_common.level_meter import LevelMeter
-from va_stt.blocks import Block, GapFiller, Int16, joined, MIN_GAP_S, RATE, Reblock
+from va_stt.blocks import Block, GapFiller, Int16, joined, MIN_GAP_S, Reblock
 from va_stt.echo_canceller import EchoCanceller
 from va_stt.echo_report import EchoReport
 from va_stt.far_end import FarEnd
-from va_stt.levels import power, ratio_db
+from va_stt.levels import power
 from va_stt.resting_detector import RestingDetector, VoiceDetector
 from va_stt.two_path import TwoPathCanceller
 from va_stt.vad_finalize import VadFrame
@@ -27,18 +27,22 @@ REFERENCE_WAIT_S = 0.1
 ECHO_S = 0.5
 """How long after the speaker fell silent its echo may still be there."""
 PLAYING_S = 0.1
-SETTLED_S = 4.0
-"""Sound of the speaker that AEC3 needs to know the room; measured in four simulated rooms."""
 NEAR_DB = 12.0
 """While echo is heard, sound that is so much louder than what may be left of it is a person's."""
 DISPUTED_DB = 12.0
 """AEC3 takes more than this: to it, the sound is echo."""
 STILL_NEAR_DB = 6.0
 """The same for one who has begun."""
+WORSE_DB = 1.0
+POWER_PULL = 0.5
+"""Of the powers that are compared: they are those of about 40 ms."""
+ABOVE_NOISE_DB = 9.0
+"""A person is so much louder than the quietest moments of the room."""
+FLOOR_RISE = 10 ** (1.0 / 500)
+"""Of what counts as quiet, in each block: 1 dB a second."""
 NEAR_HOLD_S = 0.3
 ONSET_BLOCKS = 20
 """What came before that is noticed and belongs to it: 0.4 s."""
-LEVEL_PULL = 0.15
 VOICE = 0.7
 """Probability from which a frame tells how loud people speak."""
 
@@ -55,8 +59,8 @@ class CapturePipeline:
         buffer: gets the clean sound, for transcription.
         on_chunk: gets it in chunks of 80 ms.
         on_frame: gets each voice frame.
-        linear: cleans what is transcribed while a person speaks over the speaker; None: AEC3's
-            sound is transcribed then, too.
+        linear: cleans what is judged while the speaker plays, and what is transcribed while a
+            person speaks over it; None: AEC3's sound is taken for both, and all in it is near.
     """
 
     def __init__(self, far_end: FarEnd, canceller: EchoCanceller, detector: VoiceDetector,
@@ -65,6 +69,9 @@ class CapturePipeline:
                  linear: TwoPathCanceller | None = None) -> None:
         self._linear = linear
         self._near_s = 0.0
+        self._powers = np.zeros(3)
+        """Of the microphone, of AEC3's sound and of the linear canceller's, int16²."""
+        self._floor_power = np.inf
         self._subtracted: deque[Block] = deque(maxlen=ONSET_BLOCKS)
         self._far_end = far_end
         self._canceller = canceller
@@ -80,8 +87,6 @@ class CapturePipeline:
         self._chunks = Reblock(CHUNK)
         self._frames = Reblock(FRAME)
         self._spoken = Reblock(CHUNK)
-        self._near_power = self._clean_power = 1.0
-        self._echo_heard_s = 0.0
 
     def feed(self, block: Block) -> None:
         """Take the next block of the microphone, any length, int16, 16 kHz."""
@@ -115,47 +120,61 @@ class CapturePipeline:
         if self._linear is not None:
             self._linear.reset()
         self._near_s = 0.0
-        self._echo_heard_s = 0.0
         self._detector.reset()
 
     def _process(self, block: Block) -> None:
         self.meter.feed(block.samples, block.end_s)
         far = self._far_end.read(block.start_s, len(block.samples))
-        clean = self._choose(
-            block, Block(self._canceller.process(block.samples, far), block.start_s), far)
-        self._measure(block, clean)
+        suppressed = Block(self._canceller.process(block.samples, far), block.start_s)
+        self._floor_power = min(self._floor_power * FLOOR_RISE, power(suppressed.samples) + 1.0)
+        subtracted = self._subtract(block, far)
+        clean = suppressed if subtracted is None else \
+            self._choose(block, suppressed, subtracted)
+        self._measure(block, suppressed)
         for chunk in self._spoken.feed(clean):
             self._buffer.append(chunk.samples, chunk.start_s)
         for chunk in self._chunks.feed(clean):
             self._on_chunk(chunk)
-        for frame in self._frames.feed(clean):
+        # AEC3 swallows the first syllable of who speaks over the speaker; echo that is left by
+        # the other one is told by its level.
+        for frame in self._frames.feed(subtracted or suppressed):
             self._on_frame(self._judge(frame))
 
-    def _choose(self, near: Block, clean: Block, far: Int16) -> Block:
-        """AEC3's sound, or what is only subtracted while a person speaks over the speaker."""
+    def _subtract(self, near: Block, far: Int16) -> Block | None:
+        """The sound without its echo, but for what a filter cannot tell; None: there is none."""
         if self._linear is None:
-            return clean
+            return None
         if not self._far_end.loud_since(near.end_s, ECHO_S):
             self._linear.rest()
             self._subtracted.clear()
-            return clean
+            self._powers[:] = 0.0
+            return None
         subtracted = Block(self._linear.process(near.samples, far), near.start_s)
         self._subtracted.append(subtracted)
-        if self._is_near(near, clean):
+        return subtracted
+
+    def _choose(self, near: Block, suppressed: Block, subtracted: Block) -> Block:
+        """AEC3's sound, or what is only subtracted while a person speaks over the speaker."""
+        powers = np.array([power(b.samples) for b in (near, suppressed, subtracted)])
+        self._powers += POWER_PULL * (powers - self._powers)
+        if self._is_near(near):
             if not self._near_since(near.start_s):
                 self._take_back()
             self._near_s = near.end_s
-        return subtracted if self._near_since(near.start_s) else clean
+        return subtracted if self._near_since(near.start_s) else suppressed
 
-    def _is_near(self, near: Block, clean: Block) -> bool:
+    def _is_near(self, near: Block) -> bool:
         """Whether a person speaks over the speaker in this block."""
         assert self._linear is not None
-        if self._near_since(near.start_s):
-            return self._linear.near_db > STILL_NEAR_DB
-        taken_db = ratio_db(power(near.samples), power(clean.samples))
-        if self._linear.in_doubt and taken_db > DISPUTED_DB:
+        heard, suppressed, subtracted = 10.0 * np.log10(self._powers + 1.0)
+        if subtracted > heard + WORSE_DB:
+            return False  # the echo that was expected did not come
+        if subtracted < 10.0 * np.log10(self._floor_power) + ABOVE_NOISE_DB:
             return False
-        return self._linear.near_db > NEAR_DB
+        if self._linear.in_doubt and heard - suppressed > DISPUTED_DB:
+            return False
+        begun = self._near_since(near.start_s)
+        return self._linear.near_db > (STILL_NEAR_DB if begun else NEAR_DB)
 
     def _near_since(self, at_s: float) -> bool:
         """Whether a person spoke over the speaker in the moments before."""
@@ -172,14 +191,10 @@ class CapturePipeline:
         probability = self._detector.probability(frame.samples)
         if probability > VOICE and not echo:
             self.echo.spoken(frame.samples)
-        return VadFrame(
-            frame.start_s, frame.end_s, probability, echo,
-            self._echo_heard_s >= SETTLED_S,
-            ratio_db(self._near_power, self._clean_power) if echo else 0.0)
+        return VadFrame(frame.start_s, frame.end_s, probability, echo,
+                        self._linear is None or self._near_since(frame.start_s))
 
     def _measure(self, near: Block, clean: Block) -> None:
-        self._near_power += LEVEL_PULL * (power(near.samples) - self._near_power)
-        self._clean_power += LEVEL_PULL * (power(clean.samples) - self._clean_power)
         self.echo.lost(near.end_s, self.gaps.gaps, self._far_end.late_chunks)
         if not self._far_end.loud_since(near.end_s, ECHO_S):
             self.echo.silent(near.samples)
@@ -187,7 +202,6 @@ class CapturePipeline:
             over = self._near_since(near.end_s)
             self.echo.sounded(near.samples, over)
             if not over:
-                self._echo_heard_s += len(near.samples) / RATE
                 self.echo.played(near.samples, clean.samples)
 
     def warnings(self) -> list[str]:

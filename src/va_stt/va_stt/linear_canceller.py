@@ -67,6 +67,8 @@ class LinearCanceller:
         self._covariance = _uncertainty()
         self._noise: NDArray[np.floating[Any]] = np.full(bins, 1e4, np.float32)
         self._last_far = np.zeros(BLOCK, np.float32)
+        self.expected = np.zeros(BLOCK, np.float32)
+        """The echo that was expected in the last block, (320,)."""
         self._shift_var = 0.0
         self._error_power = self._echo_power = 0.0
         self.near_db = 0.0
@@ -87,6 +89,17 @@ class LinearCanceller:
         self._far[:] = 0.0
         self._last_far[:] = 0.0
 
+    def move(self, samples: int) -> None:
+        """Expect the echo so much later, in samples at 16 kHz; negative: earlier."""
+        taps = np.fft.irfft(self._room, axis=1)[:, :BLOCK].ravel()
+        moved = np.zeros_like(taps)
+        if samples > 0:
+            moved[samples:] = taps[:-samples]
+        else:
+            moved[:taps.size + samples] = taps[-samples:]
+        self._room = np.fft.rfft(
+            moved.reshape(PARTITIONS, BLOCK), 2 * BLOCK, axis=1).astype(np.complex64)
+
     def process(self, near: Int16, far: Int16) -> Int16:
         """Clean one block: both int16 (320,), 16 kHz.
 
@@ -101,7 +114,8 @@ class LinearCanceller:
         if early:
             self._room *= np.exp(self._turn * early).astype(np.complex64)
             echo = np.fft.irfft((self._far * self._room).sum(axis=0))
-        rest = near - echo[BLOCK:]
+        self.expected = echo[BLOCK:].astype(np.float32)
+        rest = near - self.expected
         self._adapt(np.fft.rfft(np.concatenate([np.zeros(BLOCK), rest])).astype(np.complex64))
         return np.clip(np.rint(rest), -32768, 32767).astype(np.int16)
 
