@@ -47,7 +47,7 @@ class NodeExecutor(MultiThreadedExecutor):  # type: ignore[misc]
         except _ENDED:
             return
         with self._tasks_lock:
-            self._tasks = [waiting for waiting in self._tasks if waiting[0] is not task]
+            self._tasks: list[Any] = [waiting for waiting in self._tasks if waiting[0] is not task]
         if _is_brief(entity):
             task()
             task.result()  # raises what the callback raised
