@@ -47,7 +47,9 @@ class SoundGate:
         self._smoothed: NDArray[np.float64]
         self._left: int
         self._recent = np.empty((round(WINDOW_S / step_s), len(RISE_DB)))
-        self.reset()
+        self._smoothed = np.zeros(len(RISE_DB))
+        self._count = 0
+        self._left = self._hold
 
     def is_open(self, frame: Int16) -> bool:
         """Whether this frame, or one within ``HOLD_S`` before it, may be more than noise.
