@@ -44,8 +44,6 @@ class SoundGate:
         step_s = step / SAMPLE_RATE
         self._hold = round(HOLD_S / step_s)
         self._pull = step_s / SMOOTH_S
-        self._smoothed: NDArray[np.float64]
-        self._left: int
         self._recent = np.empty((round(WINDOW_S / step_s), len(RISE_DB)))
         self._smoothed = np.zeros(len(RISE_DB))
         self._count = 0
