@@ -113,17 +113,18 @@ class Talk:
     def _take(self, told: TurnEvent, at_s: float) -> Alarms:
         if told.kind is Kind.STARTED:
             self._speaker.hold(at_s)
-            self._mix()
-            self._sent = round(at_s * RATE) // CHUNK * CHUNK
+            self._mix(at_s)
             return Alarms(held=1)
         if told.kind in (Kind.WITHDRAWN, Kind.PARTIAL, Kind.FINAL):
             self._speaker.go_on(at_s)
-            self._mix()
+            self._mix(at_s)
         words = told.kind is Kind.FINAL and bool(told.text)
         return Alarms(stopped=int(words), texts=(told.text,) if words else ())
 
-    def _mix(self) -> None:
+    def _mix(self, from_s: float = 0.0) -> None:
+        """What is heard from ``from_s`` on; what was announced for later is announced anew."""
         far = self._speaker.far
+        self._sent = min(self._sent, round(from_s * RATE) // CHUNK * CHUNK)
         near = np.zeros(far.size, np.float32)
         near[:self._near.size] = self._near[:far.size]
         self._heard: NDArray[np.int16] = at_microphone(far, self._echo, near, self._seed)

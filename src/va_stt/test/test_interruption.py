@@ -7,7 +7,7 @@ import pytest
 from test_turn_listener import heard, Script
 
 from va_common.errors import AssistantError
-from va_stt.interruption import is_stop_phrase
+from va_stt.interruption import Interruption, is_stop_phrase
 from va_stt.requests import dialog_request
 from va_stt.turn_events import Outcome, TranscribeRequest
 from va_stt.whisper_cuda import Transcription
@@ -107,6 +107,12 @@ def test_an_unsure_stop_is_heard_and_an_unsure_question_is_not():
     s = Over()
     s.heard = Transcription('Stop!', 'en', -1.0, 0.2, 0.5)
     assert 'PARTIAL' in s.voice(0.4).silence(0.3).kinds
+
+
+@pytest.mark.parametrize(('voiced_s', 'believed'), [(0.25, False), (0.4, True)])
+def test_what_is_as_short_as_a_cough_must_be_surer(voiced_s, believed):
+    thanks = Transcription('Thank you.', 'en', -0.5, 0.3, 0.5)
+    assert Interruption().has_words(thanks, voiced_s) is believed
 
 
 @pytest.mark.parametrize(('text', 'phrases', 'alone'), [

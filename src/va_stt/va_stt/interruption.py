@@ -17,6 +17,10 @@ GLIMPSES_S = (0.5, 0.9, 1.4, 2.0)
 """Voice after which a person who does not pause is looked at for words."""
 CERTAIN_LOGPROB = -0.8
 """Words of an interruption are surer than this; coughs and knocks give "you" at -1.7."""
+SHORT_S = 0.32
+"""Voice, in seconds, below which words must be surer: a cough has less, and gives a "Thank you."
+at -0.5; "No", "Yes" and "Wait" have 0.35 to 0.5."""
+SHORT_LOGPROB = -0.35
 STOP_LOGPROB = -1.2
 """The same for what somebody is likely to say over an answer: a "Stop" in a room has -0.5 to
 -1.1."""
@@ -64,7 +68,8 @@ class Interruption:
         """Whether Whisper heard somebody say something."""
         if is_stop_phrase(heard.text, self._stop_phrases):
             return heard.avg_logprob >= STOP_LOGPROB
-        return invented(heard, voiced_s) is None and heard.avg_logprob >= CERTAIN_LOGPROB
+        enough = SHORT_LOGPROB if voiced_s < SHORT_S else CERTAIN_LOGPROB
+        return invented(heard, voiced_s) is None and heard.avg_logprob >= enough
 
 
 def glimpse(request: TranscribeRequest) -> TranscribeRequest:
