@@ -28,6 +28,8 @@ class Cost:
 
     cpu_s: float
     pss_mb: float
+    own_mb: float
+    """Without what is mapped from files: programs that come and go share that."""
 
 
 def main(argv: list[str]) -> int:
@@ -60,10 +62,10 @@ def main(argv: list[str]) -> int:
 
 
 def figures_of(before: dict[str, Cost], after: dict[str, Cost], span_s: float) -> dict[str, Any]:
-    """Together and by process; growth is that of the memory within ``span_s`` seconds."""
+    """Together and by process; growth is that of the memory of its own within ``span_s`` seconds."""
     each = {name: {'cpu_core_percent': round(100 * (used.cpu_s - before[name].cpu_s) / span_s, 2),
                    'pss_mb': round(used.pss_mb, 1),
-                   'growth_mb': round(used.pss_mb - before[name].pss_mb, 1)}
+                   'growth_mb': round(used.own_mb - before[name].own_mb, 1)}
             for name, used in after.items() if name in before}
 
     def together(key: str) -> float:
@@ -117,9 +119,11 @@ def _costs(assistant: Any) -> dict[str, Cost]:
     for process in assistant.product.processes():
         try:
             name, times = name_of(process.cmdline()), process.cpu_times()
+            memory = process.memory_info()
         except psutil.NoSuchProcess:
             continue
-        known = costs.get(name, Cost(0.0, 0.0))
+        known = costs.get(name, Cost(0.0, 0.0, 0.0))
         costs[name] = Cost(known.cpu_s + times.user + times.system,
-                           known.pss_mb + pss_mb([process]))
+                           known.pss_mb + pss_mb([process]),
+                           known.own_mb + (memory.rss - memory.shared) / 1e6)
     return costs

@@ -11,8 +11,8 @@ from idle import Cost, figures_of, name_of
 
 
 def test_figures_are_shares_of_a_core_and_sums():
-    before = {'kwd': Cost(10.0, 40.0), 'stt': Cost(5.0, 200.0)}
-    after = {'kwd': Cost(10.5, 41.0), 'stt': Cost(6.0, 199.5)}
+    before = {'kwd': Cost(10.0, 40.0, 30.0), 'stt': Cost(5.0, 200.0, 150.0)}
+    after = {'kwd': Cost(10.5, 41.0, 31.0), 'stt': Cost(6.0, 199.5, 149.5)}
     figures = figures_of(before, after, 50.0)
     assert figures['by_process'] == {
         'kwd': {'cpu_core_percent': 1.0, 'pss_mb': 41.0, 'growth_mb': 1.0},
@@ -22,7 +22,7 @@ def test_figures_are_shares_of_a_core_and_sums():
 
 
 def test_a_process_that_was_not_there_before_has_no_share():
-    assert figures_of({}, {'kwd': Cost(1.0, 40.0)}, 10.0)['by_process'] == {}
+    assert figures_of({}, {'kwd': Cost(1.0, 40.0, 30.0)}, 10.0)['by_process'] == {}
 
 
 @pytest.mark.parametrize(('command', 'name'), [
