@@ -62,7 +62,7 @@ def main(argv: list[str]) -> int:
 
 
 def figures_of(before: dict[str, Cost], after: dict[str, Cost], span_s: float) -> dict[str, Any]:
-    """Together and by process; growth is that of the memory of its own within ``span_s`` seconds."""
+    """Together and by process; growth is that of own memory in ``span_s`` seconds."""
     each = {name: {'cpu_core_percent': round(100 * (used.cpu_s - before[name].cpu_s) / span_s, 2),
                    'pss_mb': round(used.pss_mb, 1),
                    'growth_mb': round(used.own_mb - before[name].own_mb, 1)}
