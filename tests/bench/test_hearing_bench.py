@@ -7,11 +7,14 @@ import json
 
 from hearing import texts
 from hearing.barge_in import Alarms, RESUME_S, Speaker
+from hearing.check_examples import training_voices
+from hearing.check_texts import trained_on
 from hearing.echo import window_erle_db
 from hearing.picture import draw, ROWS
 from hearing.sounds import background, music, RATE
 from hearing.talkover import silent_after_s
 from hearing.turns import boundary, with_pause
+from hearing.wake import _group, _hourly
 from hearing.words import aligned, Rate
 import numpy as np
 import pytest
@@ -29,6 +32,20 @@ def test_the_texts_are_as_many_as_the_issue_wants():
     assert len(set(texts.COMMANDS)) == 50
     assert len(set(texts.VOICES)) == 6
     assert texts.ASSISTANT not in texts.WAKE_VOICES
+
+
+def test_the_wake_check_was_not_trained_on_what_it_is_measured_by():
+    assert trained_on('hey_jarvis') & {*texts.NEAR_MISSES} == {'Jarvis.'}
+    assert not {*training_voices()} & {*texts.WAKE_VOICES, *texts.VOICES, texts.ASSISTANT}
+
+
+def test_false_wakes_are_counted_by_group():
+    assert _group('near miss: Jarvis.') == 'near misses trained on'
+    assert _group('near miss: Hey Marcus!') == 'near misses'
+    assert _group('recording: jarvis_1') == 'people saying jarvis'
+    assert _group('recording: computer_1') == 'people'
+    assert _hourly([('talk', 1800.0, 1), ('fan', 1800.0, 0)]) == {
+        'sounds': 2, 'hours': 1.0, 'wakes': 1, 'per_hour': 1.0}
 
 
 def test_words_that_are_missing_or_wrong():

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """A second look at a wake, of no particular speaker: was the whole phrase said?
 
-openWakeWord's "hey jarvis" takes many a bare "jarvis" for its phrase. A logistic regression on
-the features that the model has anyway tells them apart; it costs one dot product for frames that
-would wake. ``bench/hearing/train_wake_check.py`` makes its weights. Words without weights pass.
+openWakeWord's "hey jarvis" takes many a bare "jarvis" or "hey marvin" for its phrase. A small
+network on the features that the model has anyway tells them apart; it costs one matrix product
+for frames that would wake. ``bench/hearing/train_wake_check.py`` makes its weights. Words without
+weights pass.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ class WakeCheck:
     """The check of one wake word.
 
     Args:
-        path: ``.npz`` with ``weights`` float32 (n,) and ``bias``, a number.
+        path: ``.npz`` with ``hidden`` (n, h), ``hidden_bias`` (h,), ``out`` (h,) and ``bias``.
 
     Raises:
         AssistantError: ENGINE_FAILED for a damaged file, naming it.
@@ -35,8 +36,13 @@ class WakeCheck:
     def __init__(self, path: Path) -> None:
         try:
             with np.load(path, allow_pickle=False) as stored:
-                self._weights = np.asarray(stored['weights'], np.float32)
+                self._hidden = np.asarray(stored['hidden'], np.float32)
+                self._hidden_bias = np.asarray(stored['hidden_bias'], np.float32)
+                self._out = np.asarray(stored['out'], np.float32)
                 self._bias = float(stored['bias'])
+            self.inputs, inner = self._hidden.shape
+            if self._hidden_bias.shape != (inner,) or self._out.shape != (inner,):
+                raise ValueError(f'hidden_bias or out is not ({inner},)')
         except (OSError, ValueError, KeyError) as error:
             message = f'{path}: no check of a wake word ({error}); install va_kwd again'
             raise AssistantError(ErrorCode.ENGINE_FAILED, message) from error
@@ -47,16 +53,16 @@ class WakeCheck:
         Args:
             features: (frames, 96), what the wake word model was given.
         """
-        margin = float(features_of(features) @ self._weights) + self._bias
+        inner = np.tanh(features.ravel() @ self._hidden + self._hidden_bias)
+        margin = float(inner @ self._out) + self._bias
         return float(1.0 / (1.0 + np.exp(-np.clip(margin, -50.0, 50.0))))
 
 
-def features_of(features: Float32) -> Float32:
-    """The features of a frame in a row, (frames * 96,)."""
-    return np.ascontiguousarray(features, np.float32).ravel()
+def load_check(word: str, inputs: int, folder: Path = CHECKS) -> WakeCheck | None:
+    """The check of a wake word whose model is given ``inputs`` numbers; None where there is none.
 
-
-def load_check(word: str, folder: Path = CHECKS) -> WakeCheck | None:
-    """The check of a wake word; None where there is none."""
+    A model of the user's own under a known name may be given others: it goes unchecked.
+    """
     path = folder / f'{word}_check.npz'
-    return WakeCheck(path) if path.is_file() else None
+    check = WakeCheck(path) if path.is_file() else None
+    return check if check is not None and check.inputs == inputs else None

@@ -76,9 +76,10 @@ class WakeEngine:
         for word in words:
             _check_shape(self._words[word.name], word.path, (None, None, _EMBEDDING),
                          'a wake word model of openWakeWord')
-        self._checks = {word.name: load_check(word.name) for word in words}
         self._lengths = {name: int(session.get_inputs()[0].shape[1])
                          for name, session in self._words.items()}
+        self._checks = {name: load_check(name, length * _EMBEDDING)
+                        for name, length in self._lengths.items()}
         longest = max(self._lengths.values())
         self._skipped: deque[Int16] = deque(maxlen=longest + _WINDOW_FRAMES)
         self._start = self._embed_noise(longest)
