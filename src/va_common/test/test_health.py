@@ -7,7 +7,15 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 import pytest
 
 from va_common.errors import AssistantError
-from va_common.health import ask, check, Health, HealthServer, HealthState, MAX_WATCHERS
+from va_common.health import (
+    ask,
+    check,
+    Health,
+    HealthAsker,
+    HealthServer,
+    HealthState,
+    MAX_WATCHERS,
+)
 from va_common.testing import wait_for
 
 
@@ -30,6 +38,23 @@ def test_not_serving_until_told_otherwise(port):
     finally:
         server.stop()
     assert check(port) == HealthState.UNREACHABLE
+
+
+def test_one_connection_follows_a_server_and_its_successor(port):
+    asker = HealthAsker(port)
+    assert asker.ask().state is HealthState.UNREACHABLE
+    for _ in range(2):
+        server = HealthServer(port)
+        server.start()
+        try:
+            assert asker.ask().problem == 'starting'
+            server.set(True)
+            assert asker.ask().state is HealthState.SERVING
+        finally:
+            server.stop()
+        assert asker.ask().state is HealthState.UNREACHABLE
+    asker.close()
+    asker.close()
 
 
 def test_watch_follows(port):

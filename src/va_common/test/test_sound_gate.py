@@ -71,6 +71,13 @@ def test_a_voice_that_never_pauses_keeps_it_open():
     assert opens(sound).all()
 
 
+def test_lost_sound_opens_it_for_no_longer_than_a_click():
+    sound = noise(30.0, -60.0)
+    sound[160000:160000 + 3 * FRAME] = 0.0
+    sound[240500:243000] = 0.0
+    assert opens(sound)[round(3 * PER_S):].sum() <= 2 * (HOLD_S * PER_S + 2)
+
+
 def test_after_a_reset_it_is_open_until_its_noise_is_known():
     gate = SoundGate()
     assert not opens(noise(5.0, -60.0), gate)[-1]

@@ -44,10 +44,10 @@ class SoundGate:
         step_s = step / SAMPLE_RATE
         self._hold = round(HOLD_S / step_s)
         self._pull = step_s / SMOOTH_S
-        self._smoothed: NDArray[np.float64]
-        self._left: int
         self._recent = np.empty((round(WINDOW_S / step_s), len(RISE_DB)))
-        self.reset()
+        self._smoothed = np.zeros(len(RISE_DB))
+        self._count = 0
+        self._left = self._hold
 
     def is_open(self, frame: Int16) -> bool:
         """Whether this frame, or one within ``HOLD_S`` before it, may be more than noise.
@@ -55,16 +55,19 @@ class SoundGate:
         Args:
             frame: int16 (1280,), 16 kHz.
         """
-        powers = _band_powers(frame)
+        # Digital silence is no room: sound is lost, or the microphone is muted.
+        rises = bool(frame.any()) and self._rises(_band_powers(frame))
+        self._left = self._hold if rises else max(0, self._left - 1)
+        return self._left > 0
+
+    def _rises(self, powers: NDArray[np.float64]) -> bool:
         self._count += 1
         pull = max(self._pull, 1.0 / self._count)
         self._smoothed = self._smoothed + pull * (powers - self._smoothed)
         if pull > self._pull:  # too few frames yet for a mean that counts
             self._recent[:] = self._smoothed
         self._recent[self._count % len(self._recent)] = self._smoothed
-        floor = self._recent.min(axis=0)
-        self._left = self._hold if (powers > RISE * floor).any() else max(0, self._left - 1)
-        return self._left > 0
+        return bool((powers > RISE * self._recent.min(axis=0)).any())
 
     def reset(self) -> None:
         """A new stream: open until its noise is known."""

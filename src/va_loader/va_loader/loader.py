@@ -16,7 +16,7 @@ from typing import Any
 from va_common import local_only, process
 from va_common.config_loader import Config
 from va_common.errors import AssistantError, ErrorCode
-from va_common.health import ask, Health, HealthServer
+from va_common.health import Health, HealthAsker, HealthServer
 from va_common.ports import PORTS
 from va_common.profile import Profile, resolve
 from va_loader.child_lines import ChildLines
@@ -56,6 +56,8 @@ class Loader:
         self._started_s = time.monotonic()
         self._crashed = False
         self._checks = ThreadPoolExecutor(len(SPECS) + 1, thread_name_prefix='check')
+        self._askers = {name: HealthAsker(spec.port(self._offset))
+                        for name, spec in SPECS.items()}
         self._health = HealthServer(PORTS['loader'] + self._offset)
         self._restarts = dict.fromkeys(SPECS, 0)
         self._loop_turns = 0
@@ -128,11 +130,11 @@ class Loader:
             lambda child: self._watcher(name, child.pid), self._log)
 
     def _watcher(self, name: str, pid: int) -> HealthWatcher:
-        port = SPECS[name].port(self._offset)
+        asker = self._askers[name]
         interval_s = float(str(self._config.get('loader.health_interval_ms'))) / 1000.0
 
         async def ask_node() -> Health:
-            return await self._loop.run_in_executor(self._checks, ask, port, CHECK_TIMEOUT_S)
+            return await self._loop.run_in_executor(self._checks, asker.ask, CHECK_TIMEOUT_S)
 
         return HealthWatcher(ask_node, lambda: sample(pid), lambda: is_frozen(pid), interval_s,
                              look_at_self=lambda: sample(os.getpid()))
@@ -274,6 +276,8 @@ class Loader:
         rclpy.try_shutdown()
         self._health.stop()
         self._checks.shutdown(wait=False, cancel_futures=True)
+        for asker in self._askers.values():
+            asker.close()
 
 
 def _die(part: str) -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
-from va_common.health import ask, Health, HealthState
+from va_common.health import Health, HealthAsker, HealthState
 from va_common.races import within
 from va_loader.health_watcher import CHECK_TIMEOUT_S, HealthWatcher
 from va_loader.procfs import is_frozen, sample
@@ -24,10 +24,11 @@ async def hung(pid: int, port: int, interval_s: float) -> str:
         interval_s: pause between checks.
     """
     loop = asyncio.get_running_loop()
+    asker = HealthAsker(port)
     checks = ThreadPoolExecutor(1, thread_name_prefix='check')
 
     async def answers() -> Health:
-        health = await loop.run_in_executor(checks, ask, port, CHECK_TIMEOUT_S)
+        health = await loop.run_in_executor(checks, asker.ask, CHECK_TIMEOUT_S)
         return health if health.state is HealthState.UNREACHABLE else Health(HealthState.SERVING)
 
     watcher = HealthWatcher(answers, lambda: sample(pid), lambda: is_frozen(pid), interval_s)
@@ -38,3 +39,4 @@ async def hung(pid: int, port: int, interval_s: float) -> str:
         return f'no answer within {START_TIMEOUT_S:g} s of its start'
     finally:
         checks.shutdown(wait=False, cancel_futures=True)
+        asker.close()
