@@ -40,8 +40,8 @@ def wake_heard(message: Wake) -> WakeHeard:
 Speech = SpeechStarted | SpeechNoticed | SpeechWithdrawn | SpeechPartial | SpeechFinal
 
 
-def speech(message: Transcript) -> Speech:
-    """A transcript as an event. Raises AssistantError INVALID_ARGUMENT."""
+def speech(message: Transcript) -> Speech | None:
+    """A transcript as an event; None: of no concern here. Raises AssistantError."""
     key = TurnKey(message.dialog_id, message.turn, message.revision)
     stamp_s = to_seconds(message.header.stamp)
     if message.kind == Transcript.PARTIAL:
@@ -52,8 +52,10 @@ def speech(message: Transcript) -> Speech:
         return SpeechNoticed(key)
     if message.kind == Transcript.WITHDRAWN:
         return SpeechWithdrawn(key)
+    if message.kind == Transcript.RESUMED:
+        return None
     if message.kind != Transcript.FINAL:
-        raise _refusal('Transcript.kind', message.kind, '0 to 4')
+        raise _refusal('Transcript.kind', message.kind, '0 to 5')
     if message.outcome not in list(Outcome):
         raise _refusal('Transcript.outcome', message.outcome, '0 to 4')
     _limit('Transcript.text', message.text, MAX_TEXT)

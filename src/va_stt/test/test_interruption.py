@@ -66,6 +66,7 @@ def test_a_cough_is_withdrawn_and_the_next_words_are_not():
 def test_who_speaks_on_is_believed_in_the_middle_of_it():
     s = Over().silence(1).voice(0.6)
     assert s.kinds == ['STARTED', 'PARTIAL']
+    assert s.events[-1].endpoint_s == 0.0, 'it is no pause'
     s.voice(3)
     assert s.kinds == ['STARTED', 'PARTIAL'], 'one look was enough'
 

@@ -92,10 +92,25 @@ def test_silence_setting_decides_the_end(silence_s):
 
 def test_going_on_after_a_pause_makes_a_new_revision_with_all_the_sound():
     s = Script().voice(1).silence(1).voice(1).silence(2.2)
-    assert s.kinds == ['STARTED', 'PARTIAL', 'PARTIAL', 'FINAL']
-    assert [e.key.revision for e in s.events] == [0, 0, 1, 1]
+    assert s.kinds == ['STARTED', 'PARTIAL', 'RESUMED', 'PARTIAL', 'FINAL']
+    assert [e.key.revision for e in s.events] == [0, 0, 1, 1, 1]
     requests = [a for a in s.actions if isinstance(a, TranscribeRequest)]
     assert requests[0].from_s == requests[1].from_s
+
+
+def test_who_goes_on_before_there_is_a_text_outdates_nothing():
+    s = Script(answer=False).voice(1).silence(1).voice(1)
+    assert s.kinds == ['STARTED']
+
+
+def test_a_pause_tells_when_the_turn_will_end():
+    s = Script().voice(1).silence(0.4)
+    assert s.events[-1].endpoint_s - s.events[-1].speech_end_s == pytest.approx(2.0)
+    whole, open_ended = (
+        Script(text, endpointing=Endpointing(2.0, smart=True)).voice(1).silence(0.4).events[-1]
+        for text in ('What time is it?', 'I would like to'))
+    assert whole.endpoint_s - whole.speech_end_s == pytest.approx(1.5)
+    assert open_ended.endpoint_s - open_ended.speech_end_s == pytest.approx(2.0)
 
 
 def test_a_click_in_the_pause_is_not_going_on():

@@ -17,6 +17,7 @@ class Kind(IntEnum):
     FINAL = 2
     NOTICED = 3
     WITHDRAWN = 4
+    RESUMED = 5
 
 
 class Outcome(IntEnum):

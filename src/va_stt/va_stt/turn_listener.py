@@ -168,7 +168,7 @@ class TurnListener:
             self._over.believed = True
         elif not self._request.partials:
             return []
-        return [self._event(Kind.PARTIAL)]
+        return [replace(self._event(Kind.PARTIAL), endpoint_s=self._coming_end_s())]
 
     def on_judgement(self, revision: int, probability: float) -> list[Action]:
         """Take how likely the turn is over, by the sound of a revision, 0 to 1."""
@@ -262,12 +262,13 @@ class TurnListener:
             NOTHING_S, self._request.endpointing.silence_s)
 
     def _go_on(self, frame: VadFrame) -> list[Action]:
+        told = self._text is not None
         self._revision += 1
         self._text = None
         self._stretches.skip(self._pause.since_s, frame.end_s - RESUME_S)
         self._state = _State.SPEAKING
         self._voiced_end_s = frame.end_s
-        return []
+        return [TurnEvent(self.key, Kind.RESUMED)] if told else []
 
     def _check_pause(self) -> list[Action]:
         endpointing = self._request.endpointing
@@ -296,6 +297,14 @@ class TurnListener:
     def _reads_whole(self) -> bool:
         return self._text is not None and self._text.continues <= CONTINUES \
             and not (self._text.language == 'en' and open_ended(self._text.text))
+
+    def _coming_end_s(self) -> float:
+        """When the turn ends if nothing more is said and its sound does not tell sooner."""
+        endpointing = self._request.endpointing
+        patient = endpointing.smart and self._reads_whole()
+        return self._pause.since_s + (
+            min(endpointing.patient_s, endpointing.silence_s) if patient
+            else endpointing.silence_s)
 
     def _transcribe(self) -> TranscribeRequest:
         return TranscribeRequest(self._revision, self._audio_from_s, self._now_s, self._voiced_s)
