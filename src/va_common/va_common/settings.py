@@ -167,6 +167,9 @@ SETTINGS: tuple[Setting, ...] = (
     _s('llm', 'ollama_allow_remote', 'bool', False,
        'ollama_url may be another host; what is said then leaves this machine'),
     _s('llm', 'keep_alive', 'str', '-1', 'how long Ollama keeps the model loaded; -1: for ever'),
+    _s('llm', 'speculation', 'bool', True,
+       'begin the answer in a pause of the user; it is heard if nothing more is said '
+       '(needs stt.partials)', live=True),
     _s('llm', 'max_tokens', 'int', 200, 'longest answer', (1, 8192), live=True),
     _s('llm', 'first_token_timeout_ms', 'int', 20_000, 'deadline for the first token',
        (500, 600_000), live=True),

@@ -67,14 +67,16 @@ class History:
         The same turn again (a newer revision) replaces what was noted.
         """
         with self._lock:
-            exchanges = self._dialogs.setdefault(dialog_id, [])
+            exchanges = self._dialogs[dialog_id] = self._with(dialog_id, turn, user)
             self._dialogs.move_to_end(dialog_id)
             while len(self._dialogs) > KEPT_DIALOGS:
                 self._dialogs.popitem(last=False)
-            exchanges[:] = [e for e in exchanges if e.turn < turn]
-            self._trim(exchanges, estimate_tokens(user))
-            exchanges.append(Exchange(turn, user))
             return _messages(exchanges)
+
+    def ahead(self, dialog_id: str, turn: int, user: str) -> tuple[ChatMessage, ...]:
+        """What :meth:`begin` would return, and note nothing."""
+        with self._lock:
+            return _messages(self._with(dialog_id, turn, user))
 
     def restore(self, dialog_id: str, turn: int, said: Sequence[ChatMessage]) -> bool:
         """Take over what was said in a dialog before a turn, if none of it is known.
@@ -122,6 +124,11 @@ class History:
                     exchange.heard = heard
                     return True
         return False
+
+    def _with(self, dialog_id: str, turn: int, user: str) -> list[Exchange]:
+        exchanges = [e for e in self._dialogs.get(dialog_id, []) if e.turn < turn]
+        self._trim(exchanges, estimate_tokens(user))
+        return [*exchanges, Exchange(turn, user)]
 
     def _trim(self, exchanges: list[Exchange], coming: int) -> None:
         while exchanges and (len(exchanges) > self._turns

@@ -14,7 +14,7 @@ from va_common import qos
 from va_common.errors import AssistantError, error_of, ErrorCode
 from va_common.ids import TurnKey
 from va_common.lifecycle import AssistantNode
-from va_common.ros_time import to_msg
+from va_common.ros_time import to_msg, to_seconds
 from va_common.settings import SettingValue
 from va_interfaces.msg import PlaybackEvent, ReplyChunk, Transcript
 from va_interfaces.srv import Cancel, ResumeDialog
@@ -30,6 +30,7 @@ from va_llm.engine_factory import (
 from va_llm.engine_health import EngineHealth
 from va_llm.history import History
 from va_llm.modelfile_loader import Modelfile
+from va_llm.pace import Pace
 from va_llm.reply_writer import ReplyPiece
 from va_llm.resume_api import ResumeApi
 from va_llm.turn_runner import TurnRunner
@@ -48,6 +49,7 @@ class LlmNode(AssistantNode):
         self._complete: CompletionAction | None = None
         self._entities: list[tuple[Any, Any]] = []
         self._deadlines = Deadlines()
+        self._pace = Pace()
         # Last: with autostart, configure may begin before this returns.
         super().__init__('llm', section='llm', shared=('system',), **kwargs)
 
@@ -161,8 +163,10 @@ class LlmNode(AssistantNode):
     def _open_interfaces(self) -> None:
         group = ReentrantCallbackGroup()
         self._chunks = self.create_publisher(ReplyChunk, 'llm/chunk', qos.EVENTS)
+        self._drafts = self.create_publisher(ReplyChunk, 'llm/draft', qos.EVENTS)
         self._entities = [
             (self.destroy_publisher, self._chunks),
+            (self.destroy_publisher, self._drafts),
             (self.destroy_subscription, self.create_subscription(
                 Transcript, 'stt/transcript', self._on_transcript, qos.EVENTS)),
             (self.destroy_subscription, self.create_subscription(
@@ -194,16 +198,53 @@ class LlmNode(AssistantNode):
 
     def _on_transcript(self, message: Transcript) -> None:
         runner = self._runner
-        if not self.is_active or runner is None or not _is_question(message):
+        # Ids of dialogs begin with d; what the action stt/listen hears has other ids.
+        if not self.is_active or runner is None or not message.dialog_id.startswith('d'):
             return
         key = TurnKey(message.dialog_id, message.turn, message.revision)
+        if message.kind == Transcript.PARTIAL:
+            self._on_pause(runner, key, message)
+        elif message.kind == Transcript.RESUMED:
+            runner.drop_draft('the user speaks on', key)
+        elif message.kind == Transcript.FINAL and message.outcome == Transcript.OUTCOME_SPEECH:
+            self._on_question(runner, key, message.text)
+        elif message.kind == Transcript.FINAL:
+            runner.drop_draft('there is nothing to answer', key)
+
+    def _on_question(self, runner: TurnRunner, key: TurnKey, text: str) -> None:
+        self._pace.asked(key, time.time())
         try:
-            self._answer(runner, key, message.text)
+            self._answer(runner, key, text)
         except AssistantError as error:
             self.log.warning('turn refused', dialog=key.dialog_id, turn=key.turn,
                              reason=error.message)
             if error.code != ErrorCode.OUTDATED:
                 self._publish(ReplyPiece(key, 0, '', is_last=True, error=error))
+
+    def _on_pause(self, runner: TurnRunner, key: TurnKey, message: Transcript) -> None:
+        """Begin to answer what may be all; after it comes FINAL or RESUMED."""
+        turn_end_s = to_seconds(message.endpoint_time)
+        if not turn_end_s or not self.setting('speculation'):
+            return
+        wait_s = self._pace.delay_s(key, to_seconds(message.speech_end), turn_end_s, time.time())
+        if wait_s is None:
+            runner.drop_draft('too many pauses, or too little time', key)
+            return
+        try:
+            future = runner.draft(key, message.text, wait_s, self._publish_draft)
+        except AssistantError as error:
+            self.log.info('no draft', dialog=key.dialog_id, turn=key.turn, reason=error.message)
+            return
+        if future is not None:
+            future.add_done_callback(self._note_draft)
+
+    def _note_draft(self, done: Future[Completion]) -> None:
+        error = None if done.cancelled() else done.exception()
+        if error is not None:
+            self._note_failure(error_of(error))
+
+    def _publish_draft(self, piece: ReplyPiece) -> None:
+        self._drafts.publish(to_reply_chunk(piece, time.time()))
 
     def _answer(self, runner: TurnRunner, key: TurnKey, text: str) -> None:
         """Raises AssistantError: INVALID_ARGUMENT, OUTDATED, BUSY."""
@@ -241,7 +282,10 @@ class LlmNode(AssistantNode):
         runner = self._runner
         if runner is None or message.source != PlaybackEvent.SOURCE_REPLY:
             return
-        if message.kind == PlaybackEvent.FINISHED:
+        if message.kind == PlaybackEvent.STARTED:
+            key = TurnKey(message.dialog_id, message.turn, message.revision)
+            self._pace.heard(key, to_seconds(message.header.stamp))
+        elif message.kind == PlaybackEvent.FINISHED:
             # An attempt that was dropped before is no loss.
             runner.history.correct(message.dialog_id, message.turn, None)
         elif message.kind == PlaybackEvent.INTERRUPTED and runner.history.correct(
@@ -272,18 +316,12 @@ class LlmNode(AssistantNode):
 
 
 def to_reply_chunk(piece: ReplyPiece, now_s: float) -> ReplyChunk:
-    """A piece as a message, stamped with ``now_s``."""
+    """A piece as a message, stamped with when its first word was there."""
     chunk = ReplyChunk(
         dialog_id=piece.key.dialog_id, turn=piece.key.turn, revision=piece.key.revision,
         sequence=piece.sequence, text=piece.text, is_last=piece.is_last)
-    chunk.header.stamp = to_msg(now_s)
+    chunk.header.stamp = to_msg(now_s - piece.age_s)
     if piece.error is not None:
         chunk.error_code = int(piece.error.code)
         chunk.error_msg = piece.error.message
     return chunk
-
-
-def _is_question(message: Transcript) -> bool:
-    # Ids of dialogs begin with d; what the action stt/listen hears has other ids.
-    return (message.kind == Transcript.FINAL and message.outcome == Transcript.OUTCOME_SPEECH
-            and message.dialog_id.startswith('d'))

@@ -24,6 +24,8 @@ class ReplyPiece:
     is_last: bool = False
     error: AssistantError | None = None
     """Only in the last piece."""
+    age_s: float = 0.0
+    """How long its first word has been there."""
 
 
 class ReplyWriter:
@@ -35,14 +37,18 @@ class ReplyWriter:
         key: the turn.
         publish: takes each piece.
         clock: steady seconds.
+        first_s: when the first word was there, if that was before.
     """
 
     def __init__(self, key: TurnKey, publish: Callable[[ReplyPiece], None],
-                 clock: Callable[[], float]) -> None:
+                 clock: Callable[[], float], first_s: float | None = None) -> None:
         self.key = key
+        self.first_s = first_s
+        """When the first word was there; None: it is not."""
         self._publish = publish
         self._clock = clock
-        self._sequence = 0
+        self.sequence = 0
+        """Number of the next piece."""
         self._written: list[str] = []
         self._waiting = ''
         self._last_s = -_GATHER_S
@@ -64,9 +70,14 @@ class ReplyWriter:
         self._written.append(text)
         self._waiting += text
         now_s = self._clock()
+        self.first_s = now_s if self.first_s is None else self.first_s
         if now_s - self._last_s >= _GATHER_S or text.rstrip().endswith(('.', '!', '?', ':', ';')):
             self._last_s = now_s
             self._send()
+
+    def close(self) -> None:
+        """Take and publish nothing any more."""
+        self._ended = True
 
     def end(self, error: AssistantError | None = None) -> None:
         """Publish what waits, and the end; the first end counts."""
@@ -76,8 +87,11 @@ class ReplyWriter:
         self._send(is_last=True, error=error)
 
     def _send(self, is_last: bool = False, error: AssistantError | None = None) -> None:
-        piece = ReplyPiece(self.key, self._sequence, self._waiting, is_last, error)
-        self._sequence += 1
+        age_s = 0.0
+        if not self.sequence and self.first_s is not None:
+            age_s = self._clock() - self.first_s
+        piece = ReplyPiece(self.key, self.sequence, self._waiting, is_last, error, age_s)
+        self.sequence += 1
         self._waiting = ''
         self._publish(piece)
 

@@ -1,17 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Answers turns one at a time: a newer turn stops an older one, a turn stops a free completion."""
+"""Answers turns one at a time: a newer turn stops an older one, a turn stops a free completion.
+
+While nobody waits it drafts the answer to what may be all that the user says, see
+:mod:`va_llm.draft`; a draft gives way to everything else.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
 import threading
 from typing import Final
 
 from va_common.errors import AssistantError, error_of, ErrorCode
 from va_common.ids import Latest, TurnKey
 from va_common.worker import Worker
+from va_llm.draft import Draft
 from va_llm.engine import CancelToken, ChatMessage, ChatRequest, Completion, Deadlines, TextEngine
 from va_llm.history import History
 from va_llm.reply_writer import cancelled, ReplyPiece, ReplyWriter
@@ -28,6 +34,12 @@ class _Job:
 
     cancel: CancelToken = field(default_factory=CancelToken)
     key: TurnKey | None = None
+    draft: Draft | None = None
+
+    @property
+    def may_be_wanted(self) -> bool:
+        """Whether nobody has asked for it yet."""
+        return self.draft is not None and not self.draft.promoted
 
 
 class TurnRunner:
@@ -59,6 +71,7 @@ class TurnRunner:
         self._lock = threading.Lock()
         self._idle = threading.Condition(self._lock)
         self._jobs: list[_Job] = []
+        self._draft: Draft | None = None
         self._running_since: float | None = None
         self._last_token: float | None = None
         self.last_done = clock()
@@ -72,19 +85,80 @@ class TurnRunner:
             AssistantError: INVALID_ARGUMENT (empty or huge text), OUTDATED, BUSY.
         """
         _check_text(text)
+        self._check_wanted(key)
+        if not self._latest.offer(key):
+            raise _outdated(key)
+        with self._lock:
+            self._halted = False
+        draft = self._promote(key, text)
+        why = f'turn {key.dialog_id}/{key.turn} goes before'
+        if draft is None:
+            self.drop_draft(why)
+        with self._lock:
+            older = [job for job in self._jobs if draft is None or job.draft is not draft]
+        for other in older:
+            other.cancel.cancel(why)
+        if draft is not None:
+            return draft.future
+        job = _Job(key=key)
+        return self._submit(job, self._run_turn, job, key, text)
+
+    def draft(self, key: TurnKey, text: str, wait_s: float,
+              tell: Callable[[ReplyPiece], None]) -> Future[Completion] | None:
+        """Begin to answer what may be all that the user says; an earlier draft is dropped.
+
+        Args:
+            wait_s: begin so many seconds from now, or when :meth:`answer` asks for it.
+            tell: takes the pieces of the draft; once it is asked for they are published.
+
+        Returns:
+            None: there is something else to do.
+
+        Raises:
+            AssistantError: INVALID_ARGUMENT, OUTDATED, BUSY.
+        """
+        _check_text(text)
+        self._check_wanted(key)
+        self.drop_draft(f'{key.dialog_id}/{key.turn} revision {key.revision} is newer')
+        with self._lock:
+            if any(not job.may_be_wanted for job in self._jobs):
+                return None
+        said = self.history.ahead(key.dialog_id, key.turn, text)
+        draft = Draft(key, text, said, tell, self._clock)
+        job = _Job(draft.cancel, key, draft)
+        draft.future = self._submit(job, self._run_draft, job, draft, wait_s)
+        self._draft = draft
+        return draft.future
+
+    def drop_draft(self, reason: str, up_to: TurnKey | None = None) -> None:
+        """Give the draft up, if there is one that was not asked for yet.
+
+        Args:
+            up_to: not if it is of a newer turn or revision than this.
+        """
+        draft = self._draft
+        if draft is not None and (up_to is None or draft.key <= up_to):
+            self._draft = None
+            draft.drop(reason)
+
+    def _promote(self, key: TurnKey, text: str) -> Draft | None:
+        draft = self._draft
+        said = self.history.ahead(key.dialog_id, key.turn, text)
+        if draft is None or not draft.answers(key, text, said):
+            return None
+        self.history.begin(key.dialog_id, key.turn, text)
+        keep = partial(self.history.answer, key.dialog_id, key.turn)
+        if not draft.promote(self._publish, keep):
+            return None
+        self._draft = None
+        return draft
+
+    def _check_wanted(self, key: TurnKey) -> None:
         if (key.dialog_id, key.turn) <= self._stopped:
             message = f'turn {key.dialog_id}/{key.turn}: has been stopped'
             raise AssistantError(ErrorCode.OUTDATED, message)
-        if not self._latest.offer(key):
-            message = f'turn {key.dialog_id}/{key.turn}: a newer turn has been asked for'
-            raise AssistantError(ErrorCode.OUTDATED, message)
-        job = _Job(key=key)
-        with self._lock:
-            self._halted = False
-            older = list(self._jobs)
-        for other in older:
-            other.cancel.cancel(f'turn {key.dialog_id}/{key.turn} goes before')
-        return self._submit(job, self._run_turn, job, key, text)
+        if key < self._latest.key:
+            raise _outdated(key)
 
     def complete(self, request: ChatRequest, on_text: Callable[[str], None],
                  cancel: CancelToken) -> Future[Completion]:
@@ -93,6 +167,10 @@ class TurnRunner:
         Raises:
             AssistantError: BUSY.
         """
+        with self._lock:
+            drafting = any(job.may_be_wanted for job in self._jobs)
+        if drafting:
+            self.drop_draft('a completion goes before')
         job = _Job(cancel)
         return self._submit(job, self._generate, request, on_text, job)
 
@@ -107,6 +185,9 @@ class TurnRunner:
         with self._lock:
             self._stopped = max(self._stopped, (dialog_id, turn))
             jobs = [job for job in self._jobs if _is_meant(job, dialog_id, turn)]
+        draft = self._draft
+        if draft is not None and _is_meant(_Job(key=draft.key), dialog_id, turn):
+            self.drop_draft(reason or 'stopped')
         for job in jobs:
             job.cancel.cancel(reason or 'stopped')
         return len(jobs)
@@ -191,6 +272,18 @@ class TurnRunner:
         writer.end(self._stop_error(job) if stopped else None)
         return completion
 
+    def _run_draft(self, job: _Job, draft: Draft, wait_s: float) -> Completion:
+        draft.wait(wait_s)
+        request = ChatRequest(self.prefix + draft.said, self._max_tokens())
+        try:
+            completion = self._generate(request, draft.write, job)
+        except Exception as error:
+            draft.end(error_of(error))
+            raise
+        stopped = completion.finish_reason == 'cancelled'
+        draft.end(self._stop_error(job) if stopped else None)
+        return completion
+
     def _stop_error(self, job: _Job) -> AssistantError:
         if self._halted:
             return AssistantError(ErrorCode.UNAVAILABLE, job.cancel.reason)
@@ -223,6 +316,11 @@ def _is_meant(job: _Job, dialog_id: str, turn: int) -> bool:
         return True
     # Free completions belong to no dialog; only a stop of everything is meant for them.
     return job.key is not None and (job.key.dialog_id, job.key.turn) <= (dialog_id, turn)
+
+
+def _outdated(key: TurnKey) -> AssistantError:
+    message = f'turn {key.dialog_id}/{key.turn}: a newer turn has been asked for'
+    return AssistantError(ErrorCode.OUTDATED, message)
 
 
 def _check_text(text: str) -> None:
