@@ -73,6 +73,8 @@ class TtsNode(AssistantNode):
             self.create_subscription(
                 ReplyChunk, topic, partial(self._on_chunk, source), qos.EVENTS,
                 callback_group=streams)
+        self.create_subscription(
+            ReplyChunk, 'llm/draft', self._on_draft, qos.EVENTS, callback_group=streams)
         self.create_service(
             ContinueReply, 'tts/continue', self._on_continue, callback_group=streams)
         self.create_service(
@@ -223,6 +225,17 @@ class TtsNode(AssistantNode):
         self._active_queue().chunk(
             request, chunk.sequence, chunk.text, chunk.is_last, error_in(chunk))
         self.progress.advance('chunks')
+
+    def _on_draft(self, chunk: ReplyChunk) -> None:
+        """What may become a reply: its first pieces are made, and not heard."""
+        try:
+            if self.is_active:
+                request = self._request(
+                    identity_of(chunk, playback_events.Source.REPLY), '', 0.0)
+                self._active_queue().draft(
+                    request, chunk.sequence, chunk.text, error_in(chunk))
+        except Exception as error:
+            self._log_refusal(chunk, error_of(error))
 
     def _on_continue(self, request: ContinueReply.Request,
                      response: ContinueReply.Response) -> ContinueReply.Response:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Chooses what the synthesiser does next: the piece that is heard soonest, else a phrase."""
+"""Chooses what the synthesiser does next: the piece that is heard soonest, a draft, a phrase."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import threading
 
 from va_common.audio_io import Float32
 from va_common.errors import AssistantError
+from va_tts.drafts import Drafts
 from va_tts.synthesis import Job, Result, Synthesiser
 from va_tts.utterance import PieceState, Utterance
 
@@ -23,14 +24,16 @@ class PieceMaker:
 
     Args:
         lock: of the queue that owns the utterances.
+        drafts: what may be heard later; it gives way to what will be.
         piece_done: takes each piece's sound or error, in the worker, without the lock.
         warn: takes a line for the log.
     """
 
-    def __init__(self, synthesiser: Synthesiser, lock: threading.RLock,
+    def __init__(self, synthesiser: Synthesiser, lock: threading.RLock, drafts: Drafts,
                  piece_done: Callable[[Job, Result], None], warn: Callable[[str], None]) -> None:
         self._synthesiser = synthesiser
         self._lock = lock
+        self._drafts = drafts
         self._piece_done = piece_done
         self._warn = warn
         self._phrases: list[Phrase] = []
@@ -46,15 +49,16 @@ class PieceMaker:
             line: the utterances in the order in which they will be heard.
             ahead_s: seconds of sound that wait already.
         """
+        piece = next(((u, i) for u in line if (i := u.waiting()) is not None), None)
         if self._synthesiser.busy:
-            return
-        for utterance in line:
-            index = utterance.waiting()
-            if index is not None:
-                if ahead_s < MAX_AHEAD_S:
-                    self._synthesise(utterance, index)
-                return
-        if self._phrases:
+            if piece is not None:
+                self._drafts.give_way(self._synthesiser.owner)
+        elif piece is not None:
+            if ahead_s < MAX_AHEAD_S:
+                self._synthesise(*piece)
+        elif (ahead := self._drafts.waiting()) is not None:
+            self._synthesise(*ahead)
+        elif self._phrases:
             self._synthesiser.start(self._phrases[0][0], self._phrase_done)
 
     def _synthesise(self, utterance: Utterance, index: int) -> None:

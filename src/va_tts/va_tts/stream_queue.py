@@ -14,6 +14,7 @@ import time
 
 from va_common.errors import AssistantError, ErrorCode
 from va_common.ids import TurnKey
+from va_tts.drafts import Drafts
 from va_tts.heard import Heard
 from va_tts.pausing import How, Pausing
 from va_tts.piece_maker import Phrase, PieceMaker
@@ -62,7 +63,8 @@ class StreamQueue:
         self._numbers = itertools.count(1)
         self._line: list[Utterance] = []
         self._blocked: AssistantError | None = None
-        self._maker = PieceMaker(synthesiser, self._lock, self._piece_done, warn)
+        self._drafts = Drafts(self._utterance, synthesiser.abort, clock)
+        self._maker = PieceMaker(synthesiser, self._lock, self._drafts, self._piece_done, warn)
         self._gate = TurnGate(clock)
         self._reference = Reference(rate, publish_reference)
         self.playout = Playout(rate, lambda report: self._pump.report(report))
@@ -95,7 +97,7 @@ class StreamQueue:
                 before or one whose beginning is missing; INVALID_ARGUMENT, BUSY.
         """
         with self._lock:
-            utterance = self._stream(request, sequence)
+            utterance = self._stream(request, sequence, text)
             lost = sequence - utterance.next_sequence
             if lost:
                 self._warn(f'{request.identity.utterance_id}: {lost} chunks were lost')
@@ -106,6 +108,26 @@ class StreamQueue:
             except AssistantError as refused:
                 self._end(utterance, Kind.FAILED, refused)
                 raise
+
+    def draft(self, request: Request, sequence: int, text: str,
+              error: AssistantError | None = None) -> None:
+        """Make a reply ready that is heard only if :meth:`chunk` brings the same.
+
+        Args:
+            sequence: of the draft's chunks; one with a gap before it is of no use.
+            error: the draft is given up.
+
+        Raises:
+            AssistantError: OUTDATED for a turn that is not wanted any more; INVALID_ARGUMENT.
+        """
+        with self._lock:
+            if error is not None:
+                self._drafts.drop(request.key)
+                return
+            self._gate.check(request.key)
+            if all(u.request.identity != request.identity for u in self._line):
+                self._drafts.add(request, sequence, text)
+                self._advance()
 
     def prepare(self, phrases: list[Phrase]) -> None:
         """Synthesise phrases whenever no utterance needs the worker; replaces earlier ones."""
@@ -130,10 +152,12 @@ class StreamQueue:
         with self._lock:
             if not dialog_id:
                 self._gate.stop_newest()
+                self._drafts.drop()
                 return self._cancel(self._line, reason)
             key = TurnKey(dialog_id, turn, revision - 1)
             key = key if revision else whole_turn(key)
             self._gate.stop(key)
+            self._drafts.drop(key)
             return self._cancel([
                 u for u in self._line if is_covered(u.request.key, key)
                 and not (revision and u.request.identity.source is Source.SPEAK)], reason)
@@ -163,6 +187,7 @@ class StreamQueue:
         """End everything, and whatever begins until :meth:`resume`, with an error: no speaker."""
         with self._lock:
             self._blocked = error
+            self._drafts.drop()
             for utterance in list(self._line):
                 self._end(utterance, Kind.FAILED, error)
 
@@ -174,6 +199,7 @@ class StreamQueue:
         """Cancel everything, emit the last events, end the thread; idempotent."""
         with self._lock:
             self._maker.prepare(())
+            self._drafts.drop()
             self._cancel(self._line, 'shutting down')
         self._pump.close()
 
@@ -203,7 +229,7 @@ class StreamQueue:
         """Whether the thread of the queue runs."""
         return self._pump.alive
 
-    def _stream(self, request: Request, sequence: int) -> Utterance:
+    def _stream(self, request: Request, sequence: int, text: str) -> Utterance:
         """The utterance that a chunk belongs to, a new one for the first chunk."""
         wanted = (request.identity.source, request.key)
         for utterance in self._line:
@@ -217,24 +243,30 @@ class StreamQueue:
             self._gate.reply(request.key)
         if any(utterance.request.outdates(request) for utterance in self._line):
             raise refused_chunk(request, sequence, 'a newer one is being spoken')
-        return self._begin(request)
+        draft = None
+        if request.identity.source is Source.REPLY:
+            draft = self._drafts.adopt(request, text)
+        return self._begin(request, draft)
 
-    def _begin(self, request: Request) -> Utterance:
-        """Queue an utterance; what it outdates is dropped."""
+    def _begin(self, request: Request, draft: Utterance | None = None) -> Utterance:
+        """Queue an utterance, perhaps one made ready before; what it outdates is dropped."""
         older = [u for u in self._line if request.outdates(u.request)]
         self._cancel(older, f'{request.identity.utterance_id} is newer')
         if len(self._line) >= MAX_UTTERANCES:
             message = f'{len(self._line)} utterances wait: expected at most {MAX_UTTERANCES}'
             raise AssistantError(ErrorCode.BUSY, message)
-        utterance = Utterance(
-            number=next(self._numbers), request=request,
-            splitter=PieceSplitter(self._synthesiser.growth), heard=Heard(self.playout.rate),
-            touched_s=self._clock())
+        utterance = draft or self._utterance(request)
         self._line.append(utterance)
         if self._blocked is not None:
             self._end(utterance, Kind.FAILED, self._blocked)
             raise self._blocked
         return utterance
+
+    def _utterance(self, request: Request) -> Utterance:
+        return Utterance(
+            number=next(self._numbers), request=request,
+            splitter=PieceSplitter(self._synthesiser.growth), heard=Heard(self.playout.rate),
+            touched_s=self._clock())
 
     def _take_text(self, utterance: Utterance, text: str, is_last: bool) -> None:
         request = utterance.request
@@ -261,13 +293,17 @@ class StreamQueue:
         samples = None if isinstance(result, AssistantError) else \
             resample(result, self.playout.rate)
         with self._lock:
-            utterance = self._find(job.owner)
-            if utterance is not None and isinstance(result, AssistantError):
-                self._end(utterance, Kind.FAILED, result)
-            elif utterance is not None:
-                piece = utterance.pieces[job.index]
+            utterance = self._find(job.owner) or self._drafts.find(job.owner)
+            piece = utterance.pieces[job.index] if utterance is not None else None
+            if utterance is None or piece is None or piece.state is PieceState.SENT:
+                pass  # dropped, or made again, meanwhile
+            elif not isinstance(result, AssistantError):
                 piece.state, piece.samples = PieceState.READY, samples
                 utterance.note_ready(self._now())
+            elif utterance not in self._line:
+                self._drafts.failed(piece)
+            elif piece.state is PieceState.WORKING:
+                self._end(utterance, Kind.FAILED, result)
             self._advance()
         self._pump.wake()
 
@@ -303,6 +339,7 @@ class StreamQueue:
         now_s = self._now()
         with self._lock:
             self._pausing.tick()
+            self._drafts.drop_stale()
             for utterance in list(self._line):
                 if (event := utterance.tracker.progress(now_s)) is not None:
                     self._emit_event(event)

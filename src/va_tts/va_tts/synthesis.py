@@ -82,6 +82,12 @@ class Synthesiser:
             return self._job is not None
 
     @property
+    def owner(self) -> int | None:
+        """Whose job runs or waits; None when idle."""
+        with self._lock:
+            return self._job.owner if self._job is not None else None
+
+    @property
     def busy_s(self) -> float:
         """Seconds that the running job has taken; 0 when idle."""
         with self._lock:

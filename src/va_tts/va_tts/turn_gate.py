@@ -35,6 +35,12 @@ class TurnGate:
         Raises:
             AssistantError: OUTDATED when there is a newer turn or revision, or it was stopped.
         """
+        self.check(key)
+        if is_dialog_id(key.dialog_id):
+            self._take(key)
+
+    def check(self, key: TurnKey) -> None:
+        """Raise what :meth:`reply` would, and change nothing."""
         if not is_dialog_id(key.dialog_id):
             return
         self._forget_old()
@@ -42,7 +48,6 @@ class TurnGate:
             raise _outdated(key, 'it was stopped')
         if key < self._newest:
             raise _outdated(key, f'{_name(self._newest)} is newer')
-        self._take(key)
 
     def speak(self, dialog_id: str, turn: int) -> None:
         """Let a goal speak for a turn, also for one whose reply was stopped.

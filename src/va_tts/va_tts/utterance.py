@@ -110,6 +110,8 @@ class Utterance:
     pieces: list[Piece] = field(default_factory=list)
     complete: bool = False
     next_sequence: int = 0
+    given: str = ''
+    """Text that it was given ahead; it comes again with the reply."""
     length: int = 0
     error: AssistantError | None = None
     """Why it failed although what there is of it is spoken."""
@@ -124,6 +126,7 @@ class Utterance:
         Raises:
             AssistantError: INVALID_ARGUMENT when the utterance gets too long.
         """
+        text, self.given = text.removeprefix(self.given), ''
         self.length += len(text)
         check_length(self.length)
         texts = self.splitter.feed(text)
@@ -132,6 +135,16 @@ class Utterance:
             texts += self.splitter.finish()
         for piece in texts:
             self._add_piece(piece, spoken(piece, language_of(self.request.voice)[:2]))
+
+    def add_ahead(self, text: str) -> None:
+        """Take more of the text of a draft.
+
+        Raises:
+            AssistantError: INVALID_ARGUMENT when it gets too long.
+        """
+        given, self.given = self.given, ''
+        self.add_text(text, is_last=False)
+        self.given = given + text
 
     def add_phrase(self, text: str, samples: Float32) -> None:
         """Take a whole text whose sound is there already, float32 (n,) at the device's rate."""
