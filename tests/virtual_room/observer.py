@@ -43,6 +43,7 @@ class Observer:
         ('kwd/wake', Wake, qos.EVENTS),
         ('stt/transcript', Transcript, qos.EVENTS),
         ('llm/chunk', ReplyChunk, qos.EVENTS),
+        ('llm/draft', ReplyChunk, qos.EVENTS),
         ('tts/playback', PlaybackEvent, qos.EVENTS),
         ('loader/turn_report', TurnReport, qos.EVENTS),
         ('loader/state', AssistantState, qos.STATE),

@@ -165,6 +165,25 @@ def test_push_to_talk_uses_the_id_it_was_given(talk):
     assert talk.of(StartListening)[0].wake_phrase == ''
 
 
+def test_an_answer_made_ahead_may_be_heard_before_its_question_comes_here(talk):
+    talk.acknowledged()
+    talk.start_speech()
+    talk.piece('It is noon.', is_last=True)
+    first_token = talk.now
+    talk.wait(0.1)
+    talk.play(PlaybackKind.STARTED, remaining_s=2.0)
+    first_audio = talk.now
+    assert talk.state == 'listening'
+    talk.wait(0.1)
+    talk.final()
+    assert talk.state == 'speaking'
+    talk.wait(1.0)
+    talk.play(PlaybackKind.FINISHED, 'It is noon.')
+    times = talk.of(PublishReport)[0].report.times
+    assert (times.first_token, times.first_audio) == (first_token, first_audio)
+    assert talk.records('ASSISTANT')[0].text == 'It is noon.'
+
+
 def test_speculative_text_before_the_final_one_counts_when_its_revision_does(talk):
     talk.acknowledged()
     talk.start_speech()

@@ -39,6 +39,8 @@ class DialogAnswer(DialogReplay):
             self._out.set_timer('reply', self._now + self.rules.thinking_timeout_s)
             self._listen_over(turn, event.endpoint_s or self._now)
             self._follow_reply(turn)
+            while turn.early:  # it was made ahead, and heard before its question came here
+                self._on_playback(turn.early.pop(0))
 
     def _take_partial(self, turn: Turn) -> bool:
         partial = turn.partial
@@ -117,6 +119,9 @@ class DialogAnswer(DialogReplay):
     def _on_playback(self, event: Playback) -> None:
         if self._closing is not None and self._closing.is_of(event.key):
             self._on_closing_playback(self._closing, event)
+            return
+        if (hearing := self._current(event.key, HEARING)) is not None:
+            hearing.note_early(event)
             return
         turn = self._current(event.key, ANSWERING)
         if turn is None or turn.todo or event.key.revision < turn.voice:

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field, replace
 
 from va_common.ids import TurnKey
 from va_loader.dialog_commands import CancelTimer, Command, SetTimer
-from va_loader.dialog_events import ReplyPiece, SpeechPartial, TimerFired
+from va_loader.dialog_events import Playback, ReplyPiece, SpeechPartial, TimerFired
 from va_loader.turn_report import StageTimes
 
 _REVISIONS_KEPT = 3
+_EARLY_KEPT = 8
 
 
 @dataclass
@@ -55,7 +56,9 @@ class Turn:
     sound_until_s: float = 0.0
     """Until when the sound lasts that tts has told of."""
     replies: dict[int, Reply] = field(default_factory=dict)
-    """By revision: speculative ones come before the final text."""
+    """By revision: an answer that was made ahead may come before the final text."""
+    early: list[Playback] = field(default_factory=list)
+    """What tts told of it before the final text came."""
     todo: set[str] = field(default_factory=set)
     """llm, tts: what has to be made up for once that node is there."""
     replayed: list[str] = field(default_factory=list)
@@ -101,6 +104,11 @@ class Turn:
         """Take what tts says was heard."""
         if text:
             self.heard = f'{self.heard_before} {text}'.strip()
+
+    def note_early(self, event: Playback) -> None:
+        """Keep what is known of the sound of an answer whose question is not here yet."""
+        if len(self.early) < _EARLY_KEPT:
+            self.early.append(event)
 
     def take(self, piece: ReplyPiece) -> None:
         """Add a piece to the reply of its revision; the oldest revision is forgotten."""
