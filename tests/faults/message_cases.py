@@ -127,6 +127,7 @@ def _oversized() -> Iterator[Message]:
                 dialog_id='d' + 'x' * 5000, turn=4_000_000_000, revision=revision, kind=kind,
                 text=HUGE_TEXT, confidence=float('nan')), qos.EVENTS
     yield 'llm/chunk', ReplyChunk(dialog_id='x' * 5000, turn=1, text=HUGE_TEXT), qos.EVENTS
+    yield 'llm/draft', ReplyChunk(dialog_id='x' * 5000, turn=1, text=HUGE_TEXT), qos.EVENTS
     yield 'tts/stream', ReplyChunk(dialog_id='x' * 5000, turn=1, text=HUGE_TEXT), qos.EVENTS
     yield 'tts/playback', PlaybackEvent(kind=77, source=99, dialog_id='x' * 5000, text=HUGE_TEXT,
                                         position_s=float('inf'), duration_s=float('nan')), \

@@ -34,9 +34,10 @@ READY_S = 120.0
 STORY = 'Hey Jarvis, please tell me a long story about a dragon.'
 INTERRUPTION = 'Wait, what is the capital of France?'
 STOP = 'Please stop.'
+PAUSED = ('What is the capital', 'of France and of Spain?', 'What is the capital of Italy?')
 LINES = (WAKE, NEAR_MISS, 'Hey Jarvis, what is the capital of Spain?',
          'The robot is in the kitchen.', 'How many legs does a spider have?',
-         STORY, INTERRUPTION, STOP)
+         STORY, INTERRUPTION, STOP, *PAUSED)
 
 
 def make_config(folder: Path, **changes: str) -> Path:

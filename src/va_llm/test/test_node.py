@@ -3,6 +3,7 @@
 
 from pathlib import Path
 import sys
+import time
 
 from action_msgs.msg import GoalStatus
 import pytest
@@ -13,6 +14,7 @@ from rclpy.parameter import Parameter
 
 from va_common import qos
 from va_common.errors import AssistantError, ErrorCode
+from va_common.ros_time import to_msg, to_seconds
 from va_common.testing import ros_context, spin, wait_for
 from va_interfaces.action import Complete
 from va_interfaces.msg import ChatMessage, PlaybackEvent, ReplyChunk, Transcript
@@ -45,6 +47,8 @@ class Robot(Node):
         self.playback = self.create_publisher(PlaybackEvent, 'tts/playback', qos.EVENTS)
         self.chunks = []
         self.create_subscription(ReplyChunk, 'llm/chunk', self.chunks.append, qos.EVENTS)
+        self.drafts = []
+        self.create_subscription(ReplyChunk, 'llm/draft', self.drafts.append, qos.EVENTS)
         self.stopper = self.create_client(Cancel, 'llm/stop')
         self.resumer = self.create_client(ResumeDialog, 'llm/resume')
         self.completer = ActionClient(self, Complete, 'llm/complete')
@@ -53,6 +57,12 @@ class Robot(Node):
         fields = {'kind': Transcript.FINAL, 'outcome': Transcript.OUTCOME_SPEECH, **fields}
         self.transcripts.publish(Transcript(
             dialog_id=dialog_id, turn=turn, text=text, **fields))
+
+    def pause(self, text='Can you?', revision=0, ago_s=0.3, turn_end_s=30.0):
+        """The user pauses after a text; the turn ends ``turn_end_s`` from now."""
+        self.say(text, kind=Transcript.PARTIAL, revision=revision,
+                 speech_end=to_msg(time.time() - ago_s),
+                 endpoint_time=to_msg(time.time() + turn_end_s))
 
     def reply(self, turn=1, dialog_id='d1'):
         chunks = [c for c in self.chunks if (c.dialog_id, c.turn) == (dialog_id, turn)]
@@ -109,6 +119,7 @@ def robot(context, node):
         wait_for(lambda: robot.transcripts.get_subscription_count()
                  and robot.playback.get_subscription_count()
                  and robot.count_publishers('llm/chunk')
+                 and robot.count_publishers('llm/draft')
                  and robot.stopper.service_is_ready()
                  and robot.resumer.service_is_ready()
                  and robot.completer.server_is_ready(), 15, 'discovery')
@@ -173,6 +184,62 @@ def test_only_final_speech_of_dialogs_is_answered(robot, node):
     wait_for(lambda: robot.reply(2), 10, 'the reply')
     assert {chunk.turn for chunk in robot.chunks} == {2}
     assert len(node.fake.requests) == 2  # the probe of configure and the turn
+
+
+def test_what_was_said_before_a_pause_is_answered_ahead(robot, node):
+    robot.pause()
+    wait_for(lambda: robot.drafts and robot.drafts[-1].is_last, 10, 'the draft')
+    assert ''.join(chunk.text for chunk in robot.drafts) == 'Yes I can .'
+    ended_s = time.time()
+    robot.say('Can you?')
+    chunks = wait_for(robot.reply, 10, 'the reply')
+    assert ''.join(chunk.text for chunk in chunks) == 'Yes I can .'
+    assert [chunk.sequence for chunk in chunks] == list(range(len(chunks)))
+    assert to_seconds(chunks[0].header.stamp) < ended_s
+    assert len(node.fake.requests) == 2, 'the probe of configure, and one answer'
+
+
+def test_who_speaks_on_hears_only_the_answer_to_all_of_it(robot, node):
+    node.fake.hold()
+    robot.pause('Can you')
+    assert node.fake.at_gate.wait(10)
+    robot.say('', kind=Transcript.RESUMED, revision=1)
+    wait_for(lambda: robot.drafts and robot.drafts[-1].error_code == ErrorCode.CANCELLED, 10,
+             'the draft is given up')
+    robot.say('Can you fly?', revision=1)
+    chunks = wait_for(robot.reply, 10, 'the reply')
+    assert {chunk.revision for chunk in robot.chunks} == {1}
+    assert chunks[-1].error_code == 0
+    assert node.fake.requests[-1].messages[-1].content == 'Can you fly?'
+    assert not any(m.content == 'Can you' for m in node.fake.requests[-1].messages)
+
+
+@pytest.mark.parametrize('outcome', [Transcript.OUTCOME_STOP, Transcript.OUTCOME_FAILED])
+def test_a_turn_without_a_question_drops_its_draft(robot, node, outcome):
+    robot.pause()
+    wait_for(lambda: robot.drafts and robot.drafts[-1].is_last, 10, 'the draft')
+    robot.say('', outcome=outcome)
+    wait_for(lambda: robot.drafts[-1].error_code == ErrorCode.CANCELLED, 10, 'its end')
+    assert robot.chunks == []
+
+
+def test_no_draft_when_it_is_not_wanted_or_there_is_no_time(robot, node):
+    robot.say('in the middle', kind=Transcript.PARTIAL)
+    robot.pause(ago_s=10.0, turn_end_s=0.1)
+    node.set_parameters([Parameter('speculation', value=False)])
+    robot.pause()
+    robot.say('Can you?')
+    assert wait_for(robot.reply, 10, 'the reply')[-1].error_code == 0
+    assert robot.drafts == []
+
+
+def test_a_draft_that_fails_is_made_again(robot, node):
+    node.fake.failure = AssistantError(ErrorCode.TIMEOUT, 'no first token')
+    robot.pause()
+    wait_for(lambda: robot.drafts and robot.drafts[-1].error_code, 10, 'the failure')
+    node.fake.failure = None
+    robot.say('Can you?')
+    assert wait_for(robot.reply, 10, 'the reply')[-1].error_code == 0
 
 
 def test_a_wrong_message_is_answered_with_an_error_and_the_node_lives(robot):

@@ -57,6 +57,7 @@ class Robot:
         subscribe(AudioChunk, 'tts/reference', self.reference.append, qos.AUDIO)
         subscribe(AudioChunk, 'audio/speaker', self.speaker.append, qos.AUDIO)
         self.reply = client.create_publisher(ReplyChunk, 'llm/chunk', qos.EVENTS)
+        self.draft = client.create_publisher(ReplyChunk, 'llm/draft', qos.EVENTS)
         self.stream = client.create_publisher(ReplyChunk, 'tts/stream', qos.EVENTS)
         self.speak_client = SafeActionClient(client, Speak, 'tts/speak')
         self.stop_client = client.create_client(Cancel, 'tts/stop')
@@ -70,6 +71,7 @@ class Robot:
         assert self.continue_client.wait_for_service(10.0)
         assert self.pause_client.wait_for_service(10.0)
         wait_for(lambda: self.reply.get_subscription_count(), 10.0, 'the reply is heard')
+        wait_for(lambda: self.draft.get_subscription_count(), 10.0, 'the draft is heard')
         wait_for(lambda: self.stream.get_subscription_count(), 10.0, 'the stream is heard')
         wait_for(lambda: self.client.count_publishers('tts/playback'), 10.0, 'events come')
 
@@ -333,6 +335,23 @@ def test_the_rest_of_a_reply_by_calls(fake: Robot) -> None:
     assert finished.text == 'Here is the rest of it.'
 
 
+def test_a_draft_is_heard_when_it_becomes_the_reply(fake: Robot, recorder: Recorder) -> None:
+    dialog_id = new_dialog_id(time.time(), 'abcd')
+    wrong = ReplyChunk(dialog_id=dialog_id, turn=1, text='It is not so.')
+    right = ReplyChunk(dialog_id=dialog_id, turn=1, revision=1, text='It is so.')
+    for chunk in (wrong, right):
+        fake.draft.publish(chunk)
+    engine = fake.node.engine  # type: ignore[attr-defined]
+    wait_for(lambda: any(text == 'It is so.' for text, _, _ in engine.spoken), 10.0, 'it is made')
+    assert not fake.events
+    made = len(engine.spoken)
+    right.is_last = True
+    fake.reply.publish(right)
+    wait_for(lambda: fake.has(PlaybackEvent.FINISHED), 15.0, 'FINISHED')
+    assert {event.revision for event in fake.events} == {1}
+    assert len(engine.spoken) == made
+
+
 def test_bad_chunks_change_nothing(fake: Robot) -> None:
     for chunk in (
         ReplyChunk(dialog_id='x' * 1000, text='long id', is_last=True),
@@ -342,6 +361,7 @@ def test_bad_chunks_change_nothing(fake: Robot) -> None:
     ):
         fake.stream.publish(chunk)
         fake.reply.publish(chunk)
+        fake.draft.publish(chunk)
     fake.stream.publish(ReplyChunk(dialog_id='mine', turn=3, text='Hello there.', is_last=True))
     wait_for(lambda: any(
         event.utterance_id == 'mine/3' and event.kind == PlaybackEvent.FINISHED
