@@ -231,21 +231,19 @@ def test_no_draft_on_a_machine_that_lags():
 
 def test_the_pace_follows_the_measured_speed():
     pace = Pace()
-    for turn in range(1, 20):  # not drafted: 0.5 s from the question to the sound
+    for turn in range(1, 20):  # not drafted: 0.5 s from the question to the first sound
         pace.asked(TurnKey('d1', turn), 100.0)
-        pace.heard(TurnKey('d1', turn), 100.5)
+        pace.ready(TurnKey('d1', turn), 100.5)
     assert pace.work_s == pytest.approx(0.5, abs=0.01)
-    pace.asked(KEY, 200.0)
-    pace.heard(KEY, 200.1)
-    assert pace.work_s == pytest.approx(0.5, abs=0.01), 'it was ready before'
-    pace.heard(TurnKey('d9', 1), 300.0)
-    assert pace.work_s < FIRST_WORK_S
+    pace.ready(TurnKey('d9', 1), 300.0)
+    assert pace.work_s == pytest.approx(0.5, abs=0.01) < FIRST_WORK_S
 
 
-def test_a_draft_that_came_late_is_measured_from_its_beginning():
+@pytest.mark.parametrize('ready_s', [101.3, 104.5])
+def test_a_draft_is_measured_from_its_beginning(ready_s):
     pace = Pace()
     assert pace.delay_s(KEY, 100.0, 102.0, 100.5) == 0.0
     before = pace.work_s
     pace.asked(KEY, 102.0)
-    pace.heard(KEY, 104.5)
-    assert pace.work_s == pytest.approx(before + 0.3 * (4.0 - before))
+    pace.ready(KEY, ready_s)
+    assert pace.work_s == pytest.approx(before + 0.3 * (ready_s - 100.5 - before))

@@ -284,7 +284,7 @@ class LlmNode(AssistantNode):
             return
         if message.kind == PlaybackEvent.STARTED:
             key = TurnKey(message.dialog_id, message.turn, message.revision)
-            self._pace.heard(key, to_seconds(message.header.stamp))
+            self._pace.ready(key, to_seconds(message.synthesised))
         elif message.kind == PlaybackEvent.FINISHED:
             # An attempt that was dropped before is no loss.
             runner.history.correct(message.dialog_id, message.turn, None)

@@ -14,11 +14,9 @@ LATE: Final = 0.75
 """A text that comes after so much of the pause shows that the machine has no time to spare: with
 two cores it takes 0.5 to 0.9 s of 2."""
 LEAD: Final = 1.5
-"""After a false end the next draft begins so many times its usual duration before the turn ends."""
+"""After a false end the next draft begins so many times its usual duration before the end."""
 FIRST_WORK_S: Final = 1.2
-"""From the question to the first sound on two cores, before it has been measured."""
-_READY_S: Final = 0.25
-"""A reply heard so soon after the end of the turn was ready before it."""
+"""From the question to the first sound ready on two cores, before it has been measured."""
 _SMOOTHING: Final = 0.3
 _LONGEST_S: Final = 10.0
 
@@ -28,12 +26,11 @@ class Pace:
 
     def __init__(self) -> None:
         self.work_s = FIRST_WORK_S
-        """From the beginning of an answer to its first sound, smoothed."""
+        """From the beginning of an answer until its first sound is ready, smoothed."""
         self._turn = TurnKey('')
         self._drafts = 0
-        self._drafted = TurnKey('')
-        self._begins_s = self._asked_s = 0.0
-        self._asked = TurnKey('')
+        self._begun = TurnKey('')
+        self._begun_s = 0.0
 
     def delay_s(self, key: TurnKey, speech_end_s: float, turn_end_s: float,
                 now_s: float) -> float | None:
@@ -59,19 +56,17 @@ class Pace:
         if self._drafts > 1:
             wait_s = turn_end_s - LEAD * self.work_s - now_s
         wait_s = min(_LONGEST_S, max(0.0, wait_s))
-        self._drafted, self._begins_s = key, now_s + wait_s
+        self._begun, self._begun_s = key, now_s + wait_s
         return wait_s
 
     def asked(self, key: TurnKey, now_s: float) -> None:
         """The turn has ended: its answer is wanted."""
-        self._asked, self._asked_s = key, now_s
-        if key != self._drafted:
-            self._begins_s = now_s
-        self._begins_s = min(self._begins_s, now_s)
+        begun_s = self._begun_s if key == self._begun else now_s
+        self._begun, self._begun_s = key, min(begun_s, now_s)
 
-    def heard(self, key: TurnKey, start_s: float) -> None:
-        """The first sound of a reply is heard at ``start_s``."""
-        if key != self._asked or start_s - self._asked_s < _READY_S:
-            return  # how long before it was ready is not known
-        self._asked = TurnKey('')
-        self.work_s += _SMOOTHING * (min(_LONGEST_S, start_s - self._begins_s) - self.work_s)
+    def ready(self, key: TurnKey, ready_s: float) -> None:
+        """The first sound of a reply was ready to be heard at ``ready_s``."""
+        if key == self._begun:
+            took_s = min(_LONGEST_S, max(0.0, ready_s - self._begun_s))
+            self.work_s += _SMOOTHING * (took_s - self.work_s)
+            self._begun = TurnKey('')
