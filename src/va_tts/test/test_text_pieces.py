@@ -53,6 +53,17 @@ def test_first_piece_ends_at_a_clause_once_ten_letters_are_there() -> None:
     assert split('Sure, of course, I can do that for you.')[0] == 'Sure, of course,'
 
 
+def test_a_long_first_clause_is_cut_where_it_has_a_joint() -> None:
+    pieces = split('The moon is about three hundred and eighty four thousand kilometers away from us.')
+    assert pieces[0] == 'The moon is about three hundred'
+    assert split('word ' * 50)[0] == ' '.join(['word'] * 8)
+
+
+def test_first_piece_does_not_depend_on_how_the_text_came() -> None:
+    text = 'It covers more than a thousand years of wars and emperors, and of laws and roads.'
+    assert len({split(text, step)[0] for step in (1, 2, 5, 19, len(text))}) == 1
+
+
 def test_first_piece_is_out_before_the_sentence_is() -> None:
     assert PieceSplitter().feed('The answer is simple, and ') == ['The answer is simple,']
 

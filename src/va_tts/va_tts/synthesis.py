@@ -19,7 +19,8 @@ from va_tts.trim_silence import tail_for, trim
 _FIRST_RTF = 0.4
 _SMOOTHING = 0.3
 _GROWTH = (1.3, 8.0)
-_SAFETY = 0.8
+_SAFETY = 0.6
+"""A piece may become 1.5 times as long as it should, and its silent ends are made, too."""
 _STOP_S = 5.0
 
 

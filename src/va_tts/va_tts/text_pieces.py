@@ -14,8 +14,9 @@ FIRST_LETTERS = 10
 """Letters from which the first piece ends at a clause."""
 MIN_LETTERS = 12
 """Letters from which a later piece ends at a sentence; shorter sentences are joined."""
-FIRST_LIMIT = 60
-"""Characters after which the first piece is cut even inside a clause."""
+FIRST_LIMIT = 40
+"""Characters after which the first piece is cut even inside a clause: 0.9 to 1.4 s of work on two
+cores; with 60 it was 1.4 to 3 s."""
 SMALLEST_LIMIT = 40
 LARGEST_LIMIT = 220
 """Characters of a piece at most: about 14 s of speech, far below Kokoro's 510 phonemes."""
@@ -35,6 +36,10 @@ _NEVER_LAST = frozenset((
 _LAST_BEFORE_CAPITAL = frozenset((
     'etc', 'inc', 'ltd', 'co', 'corp', 'jr', 'sr', 'a.m', 'p.m', 'min', 'max', 'dept', 'est',
     'jan', 'feb', 'mar', 'apr', 'aug', 'sept', 'oct', 'nov', 'dec', 'vol', 'ed', 'al'))
+_JOINT = re.compile(
+    r' (?=(?:and|or|but|that|which|who|because|when|where|with|in|on|at|of|to|for|from|than|as|by)'
+    r' )')
+"""Where a clause is cut with the least harm to its melody: before these words."""
 _INITIALS = re.compile(r'[a-z](\.[a-z])*')
 
 
@@ -130,6 +135,9 @@ def _next_limit(length: int, growth: float) -> int:
 
 
 def _word_end(window: str, limit: int) -> int:
+    joints = [match.start() for match in _JOINT.finditer(window, limit // 2, limit + 5)]
+    if joints:
+        return joints[-1]
     space = window.rfind(' ', 1, limit + 1)
     return space if space > 0 else limit
 
