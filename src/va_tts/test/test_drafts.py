@@ -23,9 +23,10 @@ class DraftStage(Stage):
     """The queue with its fakes, and drafts."""
 
     def draft(self, sequence: int = 0, text: str = TEXT, turn: int = 1, revision: int = 0,
-              error: AssistantError | None = None) -> None:
+              is_last: bool = False, error: AssistantError | None = None) -> None:
         identity = Identity(Source.REPLY, f'{DIALOG}/{turn}', DIALOG, turn, revision)
-        self.queue.draft(Request(identity, 'af_heart', 1.0), sequence, text, error)
+        self.queue.draft(Request(identity, 'af_heart', 1.0), sequence, text,
+                         is_last or error is not None, error)
 
     def words(self) -> list[str]:
         return [text for text, _, _ in self.engine.spoken]
@@ -73,6 +74,19 @@ def test_the_reply_it_was_made_for_is_heard_at_once(stage: DraftStage) -> None:
     stage.play(3.0)
     assert stage.of(Kind.FINISHED)[0].text == TEXT
     assert stage.words().count('One two three four.') == 1
+
+
+def test_a_single_sentence_is_made_when_the_draft_ends(stage: DraftStage) -> None:
+    stage.draft(0, 'One two three.')
+    stage.draft(1, '', is_last=True)
+    stage.ready(1)
+    assert stage.words() == ['One two three.']
+    assert stage.silent()
+    stage.reply(0, 'One two three.')
+    stage.reply(1, '', is_last=True)
+    stage.play(1.0)
+    assert stage.of(Kind.FINISHED)[0].text == 'One two three.'
+    assert stage.words() == ['One two three.']
 
 
 def test_a_piece_in_the_making_is_not_made_twice(stage: DraftStage) -> None:

@@ -337,15 +337,14 @@ def test_the_rest_of_a_reply_by_calls(fake: Robot) -> None:
 
 def test_a_draft_is_heard_when_it_becomes_the_reply(fake: Robot, recorder: Recorder) -> None:
     dialog_id = new_dialog_id(time.time(), 'abcd')
-    wrong = ReplyChunk(dialog_id=dialog_id, turn=1, text='It is not so.')
-    right = ReplyChunk(dialog_id=dialog_id, turn=1, revision=1, text='It is so.')
+    wrong = ReplyChunk(dialog_id=dialog_id, turn=1, text='It is not so.', is_last=True)
+    right = ReplyChunk(dialog_id=dialog_id, turn=1, revision=1, text='It is so.', is_last=True)
     for chunk in (wrong, right):
         fake.draft.publish(chunk)
     engine = fake.node.engine  # type: ignore[attr-defined]
     wait_for(lambda: any(text == 'It is so.' for text, _, _ in engine.spoken), 10.0, 'it is made')
     assert not fake.events
     made = len(engine.spoken)
-    right.is_last = True
     fake.reply.publish(right)
     wait_for(lambda: fake.has(PlaybackEvent.FINISHED), 15.0, 'FINISHED')
     assert {event.revision for event in fake.events} == {1}

@@ -33,7 +33,7 @@ class Drafts:
         self._clock = clock
         self._draft: Utterance | None = None
 
-    def add(self, request: Request, sequence: int, text: str) -> None:
+    def add(self, request: Request, sequence: int, text: str, is_last: bool) -> None:
         """Take the next chunk of a draft; one with a gap before it is of no use.
 
         Raises:
@@ -47,7 +47,7 @@ class Drafts:
             return
         draft.next_sequence += 1
         draft.touched_s = self._clock()
-        draft.add_ahead(text)
+        draft.add_ahead(text, is_last)
 
     def find(self, number: int | None) -> Utterance | None:
         """The draft of that number."""

@@ -233,7 +233,7 @@ class TtsNode(AssistantNode):
                 request = self._request(
                     identity_of(chunk, playback_events.Source.REPLY), '', 0.0)
                 self._active_queue().draft(
-                    request, chunk.sequence, chunk.text, error_in(chunk))
+                    request, chunk.sequence, chunk.text, chunk.is_last, error_in(chunk))
         except Exception as error:
             self._log_refusal(chunk, error_of(error))
 

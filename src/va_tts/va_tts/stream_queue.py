@@ -109,7 +109,7 @@ class StreamQueue:
                 self._end(utterance, Kind.FAILED, refused)
                 raise
 
-    def draft(self, request: Request, sequence: int, text: str,
+    def draft(self, request: Request, sequence: int, text: str, is_last: bool,
               error: AssistantError | None = None) -> None:
         """Make a reply ready that is heard only if :meth:`chunk` brings the same.
 
@@ -126,7 +126,7 @@ class StreamQueue:
                 return
             self._gate.check(request.key)
             if all(u.request.identity != request.identity for u in self._line):
-                self._drafts.add(request, sequence, text)
+                self._drafts.add(request, sequence, text, is_last)
                 self._advance()
 
     def prepare(self, phrases: list[Phrase]) -> None:

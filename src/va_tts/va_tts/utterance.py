@@ -136,14 +136,15 @@ class Utterance:
         for piece in texts:
             self._add_piece(piece, spoken(piece, language_of(self.request.voice)[:2]))
 
-    def add_ahead(self, text: str) -> None:
+    def add_ahead(self, text: str, is_last: bool) -> None:
         """Take more of the text of a draft.
 
         Raises:
             AssistantError: INVALID_ARGUMENT when it gets too long.
         """
         given, self.given = self.given, ''
-        self.add_text(text, is_last=False)
+        self.add_text(text, is_last)
+        self.complete = False  # it ends when the reply does
         self.given = given + text
 
     def add_phrase(self, text: str, samples: Float32) -> None:
