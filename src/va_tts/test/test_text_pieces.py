@@ -54,7 +54,7 @@ def test_first_piece_ends_at_a_clause_once_ten_letters_are_there() -> None:
 
 
 def test_a_long_first_clause_is_cut_where_it_has_a_joint() -> None:
-    pieces = split('The moon is about three hundred and eighty four thousand kilometers away from us.')
+    pieces = split('The moon is about three hundred and eighty four thousand miles away from us.')
     assert pieces[0] == 'The moon is about three hundred'
     assert split('word ' * 50)[0] == ' '.join(['word'] * 8)
 
