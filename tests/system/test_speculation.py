@@ -86,6 +86,8 @@ def test_who_goes_on_after_a_pause_hears_only_the_answer_to_the_whole(
               if e.message.source == PlaybackEvent.SOURCE_REPLY}
     assert revisions == played == {heard.message.revision}
 
+    assert observer.wait(
+        lambda e: e.topic == 'loader/state' and e.message.name == 'idle', 30.0, mark=idle)
     file, = (assistant.log.parent / 'log').rglob(f'*{dialog_id}*')
     records = [json.loads(line) for line in file.read_text().splitlines()]
     spoken = {role: [r['text'] for r in records if r['role'] == role]
