@@ -95,6 +95,26 @@ def test_its_own_words_let_it_go_on(talk, hear):
     assert not talk.pauses(talk.words('It is known.')), 'it goes on already'
 
 
+def test_a_turn_of_its_own_words_gets_no_final_that_llm_would_answer(talk):
+    talk.alarm()
+    stop, = talk.of(StopListening, talk.words('It is known.'))
+    assert stop.key == talk.over
+    talk.tell(SpeechFinal(talk.over, Outcome.STOPPED, talk.now, '', '', 0.0, 0.0, talk.now,
+                          stop.reason))
+    talk.play(PlaybackKind.PROGRESS, 'It', remaining_s=1.0)
+    assert talk.of(StartListening)[-1].key == talk.over
+    assert talk.state == 'speaking'
+
+
+def test_a_late_end_of_its_own_words_does_not_end_the_follow_up(talk):
+    talk.alarm()
+    talk.words('It is known.')
+    talk.play(PlaybackKind.FINISHED, 'It is noon.')
+    talk.tell(SpeechFinal(talk.over, Outcome.STOPPED, talk.now, '', '', 0.0, 0.0, talk.now,
+                          'its own words'))
+    assert (talk.state, talk.key) == ('follow_up', talk.over)
+
+
 def _interrupted(key, now):
     return Playback(key, PlaybackKind.INTERRUPTED, now)
 

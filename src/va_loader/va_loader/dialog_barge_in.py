@@ -32,6 +32,8 @@ from va_loader.own_words import is_own
 LISTEN_S = 120.0
 """The longest that stt may be asked to wait for speech; then it is asked again."""
 CLOSING_TIMEOUT_S = 2.0
+OWN_WORDS = 'its own words'
+"""Why a turn is given up before its FINAL: llm answers each one that comes with words."""
 
 
 class DialogBargeIn(DialogRecovery):
@@ -82,7 +84,8 @@ class DialogBargeIn(DialogRecovery):
     def _on_partial_over(self, over: Turn, event: SpeechPartial) -> None:
         over.partial = event
         if self._is_own(event.text):
-            self._go_on(over, 'its own words')
+            self._out.add(StopListening(over.key, OWN_WORDS))
+            self._go_on(over, OWN_WORDS)
         elif event.text.strip():
             self._give_way(over)
 
@@ -93,7 +96,7 @@ class DialogBargeIn(DialogRecovery):
             self._give_way(over)
             return True
         self._over = None  # listened for again with the next sound
-        self._go_on(over, 'its own words' if own else event.outcome.name.lower())
+        self._go_on(over, OWN_WORDS if own else event.outcome.name.lower())
         return False
 
     def _is_own(self, text: str) -> bool:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from va_common.errors import ErrorCode
 from va_common.ids import new_dialog_id, TurnKey
 from va_loader.dialog_answer import DialogAnswer
+from va_loader.dialog_barge_in import OWN_WORDS
 from va_loader.dialog_commands import Command, OpenDialog
 from va_loader.dialog_core import HEARING, PHRASE_TIMEOUT_S, Step
 from va_loader.dialog_events import (
@@ -171,7 +172,7 @@ class DialogManager(DialogAnswer):
         if over is not None and not self._on_final_over(over, event):
             return
         turn = self._current(event.key, HEARING)
-        if turn is None:
+        if turn is None or event.endpoint_reason == OWN_WORDS:
             return
         self._out.cancel_timer('stt')
         self._out.cancel_timer('ack')
