@@ -18,6 +18,11 @@ from virtual_room.script import VOICE  # noqa: E402
 from virtual_room.voices import SyntheticUser, Voices  # noqa: E402
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What starts an assistant of its own, or wants the devices alone, comes first."""
+    items.sort(key=lambda item: 'assistant' in getattr(item, 'fixturenames', ()))
+
+
 @pytest.fixture(scope='session')
 def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VirtualRoom]:
     with VirtualRoom(RoomSettings(out=str(tmp_path_factory.mktemp('room')))) as room:
