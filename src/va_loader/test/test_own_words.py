@@ -14,7 +14,7 @@ SPOKEN = 'Once upon a time there was a dragon. It is a'
 
 @pytest.mark.parametrize('heard', [
     'is a talent', 'It is a tale of the tree rivers.', 'There was a dragon.', 'dragon',
-    'Once upon a time, there was a dragon, it is a tale', 'tail of the three'])
+    'Once upon a time, there was a dragon, it is a tale', 'tail of the three', 'A drag.'])
 def test_its_own_words_are_known_even_when_they_are_misheard(heard):
     assert is_own(heard, REPLY, SPOKEN)
 

@@ -13,6 +13,8 @@ ALIKE = 0.75
 of "is a tale of", has 0.78; a question about what is being said stays below 0.7."""
 SHORT, SHORT_ALIKE = 8, 0.9
 """Letters up to which chance makes words alike: "wait" and "what" have 0.75."""
+BEGINNING = 3
+"""Letters from which the beginning of its words is its own, broken off: "a drag" of "a dragon"."""
 _NO_LETTER = re.compile(r'[^\w]+')
 
 
@@ -29,10 +31,12 @@ def is_own(heard: str, reply: str, spoken: str) -> bool:
     near = words[max(0, at - BEFORE_WORDS):at + AFTER_WORDS]
     text = ' '.join(mine)
     enough = SHORT_ALIKE if len(text) <= SHORT else ALIKE
+    windows = [' '.join(near[first:first + count])
+               for count in range(max(1, len(mine) - 1), len(mine) + 2)
+               for first in range(max(1, len(near) - count + 1))]
     return bool(text) and any(
-        SequenceMatcher(None, ' '.join(near[first:first + count]), text, False).ratio() >= enough
-        for count in range(max(1, len(mine) - 1), len(mine) + 2)
-        for first in range(max(1, len(near) - count + 1)))
+        (len(text) > BEGINNING and window.startswith(text))
+        or SequenceMatcher(None, window, text, False).ratio() >= enough for window in windows)
 
 
 def _words(text: str) -> list[str]:

@@ -63,6 +63,15 @@ def test_a_cough_is_withdrawn_and_the_next_words_are_not():
     assert s.events[-1].outcome is Outcome.SPEECH
 
 
+def test_a_cough_is_looked_at_quickly_and_a_sentence_is_not():
+    s = Over().silence(1)
+    s.heard = COUGH
+    s.voice(0.3).silence(1).voice(1).silence(0.4)
+    asked = [(a.glimpse, a.quick) for a in s.actions if isinstance(a, TranscribeRequest)]
+    assert asked[0] == (False, True)
+    assert asked[1:] == [(True, True), (True, True), (False, False)]
+
+
 def test_who_speaks_on_is_believed_in_the_middle_of_it():
     s = Over().silence(1).voice(0.6)
     assert s.kinds == ['STARTED', 'PARTIAL']
@@ -78,6 +87,23 @@ def test_a_look_that_comes_too_late_does_not_cut_the_text_short():
     s.give(s.turn.on_glimpse(glimpse.revision, heard('Wait, what')))
     s.give(s.turn.on_text(whole.revision, heard('Wait, what about tomorrow?')))
     assert s.silence(2).events[-1].text == 'Wait, what about tomorrow?'
+
+
+def test_words_that_come_late_are_told_before_they_are_final():
+    s = Over(answer=False).silence(1).voice(0.4).silence(2.2)
+    request = next(a for a in s.actions if isinstance(a, TranscribeRequest) and not a.glimpse)
+    s.give(s.turn.on_text(request.revision, heard('It is a talent.')))
+    assert s.kinds == ['STARTED', 'PARTIAL']
+    assert s.silence(0.4).kinds == ['STARTED', 'PARTIAL', 'FINAL']
+
+
+def test_a_turn_that_is_given_up_in_time_has_no_words():
+    s = Over(answer=False).silence(1).voice(0.4).silence(2.2)
+    request = next(a for a in s.actions if isinstance(a, TranscribeRequest) and not a.glimpse)
+    s.give(s.turn.on_text(request.revision, heard('It is a talent.')))
+    s.give(s.turn.stop('its own words'))
+    assert s.silence(0.4).kinds == ['STARTED', 'PARTIAL', 'FINAL']
+    assert (s.events[-1].outcome, s.events[-1].text) == (Outcome.STOPPED, '')
 
 
 def test_words_that_were_believed_stay_when_the_rest_is_nothing():

@@ -57,6 +57,17 @@ def test_only_where_the_short_window_doubts_is_the_whole_one_asked(whisper, say,
     assert whisper.transcribe(sound) is NOTHING
 
 
+def test_a_hopeless_sound_is_not_looked_at_twice_when_it_is_quick(whisper, monkeypatch):
+    asked = []
+    monkeypatch.setattr(whisper, '_transcribe_whole', lambda samples: asked.append(1) or NOTHING)
+    monkeypatch.setattr('va_stt.whisper_cuda.HOPELESS_LOGPROB', 0.0)
+    noise = (300 * np.random.default_rng(1).standard_normal(16000)).astype(np.int16)
+    whisper.transcribe(noise, quick=True)
+    assert not asked
+    whisper.transcribe(noise)
+    assert asked
+
+
 def test_silence_has_no_text_that_is_believed(whisper):
     from va_stt.speech_evidence import invented
     heard = whisper.transcribe(np.zeros(16000, np.int16))

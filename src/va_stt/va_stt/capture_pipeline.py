@@ -171,9 +171,9 @@ class CapturePipeline:
             return False  # the echo that was expected did not come
         if subtracted < 10.0 * np.log10(self._floor_power) + ABOVE_NOISE_DB:
             return False
-        if self._linear.in_doubt and heard - suppressed > DISPUTED_DB:
-            return False
         begun = self._near_since(near.start_s)
+        if heard - suppressed > DISPUTED_DB and (self._linear.in_doubt or not begun):
+            return False
         return self._linear.near_db > (STILL_NEAR_DB if begun else NEAR_DB)
 
     def _near_since(self, at_s: float) -> bool:

@@ -21,6 +21,8 @@ SHORT_S = 0.32
 """Voice, in seconds, below which words must be surer: a cough has less, and gives a "Thank you."
 at -0.5; "No", "Yes" and "Wait" have 0.35 to 0.5."""
 SHORT_LOGPROB = -0.35
+BRIEF_S = 0.45
+"""Voice, in seconds, below which it may be a cough: to look twice held the answer for 3 s."""
 STOP_LOGPROB = -1.2
 """The same for what somebody is likely to say over an answer: a "Stop" in a room has -0.5 to
 -1.1."""
@@ -60,6 +62,10 @@ class Interruption:
         self._looked += due
         return due
 
+    def most_likely_nothing(self, voiced_s: float) -> bool:
+        """Whether it is more likely a cough than words."""
+        return not self.believed and voiced_s < BRIEF_S
+
     def withdraw(self) -> None:
         """It was nothing; the next alarm is looked at anew."""
         self._noticed, self._looked = False, 0
@@ -75,7 +81,7 @@ class Interruption:
 def glimpse(request: TranscribeRequest) -> TranscribeRequest:
     """The same sound, looked at in the middle of speech."""
     return TranscribeRequest(
-        request.revision, request.from_s, request.to_s, request.voiced_s, glimpse=True)
+        request.revision, request.from_s, request.to_s, request.voiced_s, True, True)
 
 
 def is_stop_phrase(text: str, phrases: tuple[str, ...]) -> bool:

@@ -36,13 +36,13 @@ class Listening:
 
     Args:
         read: gives [from_s, to_s) of the microphone.
-        transcribe: runs in its worker.
+        transcribe: runs in its worker; with ``quick=True`` for what most likely has no words.
         submit_transcribe: puts a call into the transcription worker.
         judge: probability of an end, 0 to 1; None without smart endpointing.
         submit_judge: puts a call into the worker of ``judge``.
     """
 
-    def __init__(self, read: Read, transcribe: Callable[[Int16], Transcription],
+    def __init__(self, read: Read, transcribe: Callable[..., Transcription],
                  submit_transcribe: Submit, judge: Callable[[Int16], float] | None = None,
                  submit_judge: Submit | None = None) -> None:
         self._read = read
@@ -202,7 +202,8 @@ class Listening:
             -> Transcription | None:
         if not turn.wants(request.revision):
             return None
-        return self._transcribe(self._read(request.from_s, request.to_s))
+        sound = self._read(request.from_s, request.to_s)
+        return self._transcribe(sound, quick=True) if request.quick else self._transcribe(sound)
 
     def _run_judge(self, turn: TurnListener, request: JudgeRequest) -> float | None:
         if self._judge is None or not turn.wants(request.revision):

@@ -258,11 +258,11 @@ class SttNode(AssistantNode):
             raise AssistantError(ErrorCode.NOT_ACTIVE, 'stt is not configured')
         return self._listening
 
-    def _transcribe(self, samples: Any) -> Transcription:
+    def _transcribe(self, samples: Any, quick: bool = False) -> Transcription:
         """Run in the transcription worker."""
         self._transcribing_since = time.monotonic()
         try:
-            heard: Transcription = self._recogniser.transcribe(samples)
+            heard: Transcription = self._recogniser.transcribe(samples, quick)
         finally:
             self._transcribing_since = None
         self.progress.advance('transcriptions')

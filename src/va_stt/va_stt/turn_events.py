@@ -58,6 +58,8 @@ class TranscribeRequest:
     voiced_s: float
     glimpse: bool = False
     """The user still speaks: it is asked only whether there are words."""
+    quick: bool = False
+    """Most likely there are none: no second look at what is hopeless."""
 
 
 @dataclass(frozen=True)

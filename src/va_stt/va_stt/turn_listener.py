@@ -48,6 +48,9 @@ TEXT_TIMEOUT_S = 20.0
 CONTINUES = 0.06
 """Probability of a comma at the end above which a text is no whole sentence. With ``base`` and the
 voices of :mod:`~va_stt.end_of_turn`: 6 % of 53 whole ones have more, 53 % of their beginnings."""
+VETO_S = 0.3
+"""How long words over playback are told before their FINAL: who knows what the assistant says may
+give the turn up, before llm answers it."""
 NOTHING_S = 0.5
 """Silence after which a sound without words is taken for noise; speech before that joins it."""
 
@@ -129,6 +132,8 @@ class TurnListener:
             return self._follow(frame, voiced)
         if self._state is _State.PAUSED:
             return self._rest(frame, voiced)
+        if self._state is _State.ENDED and self._text is not None:
+            return self._final_when_told()
         if self._state is _State.ENDED and frame.end_s - self._endpoint_s > TEXT_TIMEOUT_S:
             return self.fail(AssistantError(
                 ErrorCode.TIMEOUT, f'no transcription within {TEXT_TIMEOUT_S:g} s'))
@@ -147,7 +152,7 @@ class TurnListener:
         # What was understood before a pause stays when nothing is made of what came after it.
         self._text = self._believed = replace(heard, text=text) if text else self._believed
         if self._state is _State.ENDED:
-            return [self._final_speech()]
+            return self._final_when_told()
         return [*self._tell_partial(), *self._end_if_whole()]
 
     def on_glimpse(self, revision: int, heard: Transcription) -> list[Action]:
@@ -159,12 +164,13 @@ class TurnListener:
         text = cut_wake_phrase(heard.text, self._request.wake_phrase)
         if not text:
             return []
-        over.believed = True
+        over.believed, self._told_s = True, self._now_s
         self._believed = replace(heard, text=text)
         return [self._event(Kind.PARTIAL, self._believed)]
 
     def _tell_partial(self) -> list[Action]:
         if self._over is not None:
+            self._told_s = self._told_s if self._over.believed else self._now_s
             self._over.believed = True
         elif not self._request.partials:
             return []
@@ -191,7 +197,7 @@ class TurnListener:
         self._speech_start_s = 0.0
         self._audio_from_s = 0.0
         self._voiced_end_s = 0.0
-        self._voiced_s = 0.0
+        self._voiced_s = self._told_s = 0.0
         self._endpoint_s = 0.0
         self._endpoint_reason = ''
         self._text = self._believed = None
@@ -307,7 +313,9 @@ class TurnListener:
             else endpointing.silence_s)
 
     def _transcribe(self) -> TranscribeRequest:
-        return TranscribeRequest(self._revision, self._audio_from_s, self._now_s, self._voiced_s)
+        quick = self._over is not None and self._over.most_likely_nothing(self._voiced_s)
+        return TranscribeRequest(
+            self._revision, self._audio_from_s, self._now_s, self._voiced_s, quick=quick)
 
     # Ending -----------------------------------------------------------------------------------
 
@@ -315,7 +323,7 @@ class TurnListener:
         self._state = _State.ENDED
         self._endpoint_s = self._now_s
         self._endpoint_reason = reason
-        return [self._final_speech()] if self._text is not None else []
+        return self._final_when_told() if self._text is not None else []
 
     def _nothing_said(self) -> list[Action]:
         """It was noise, or the wake phrase alone: wait on, if there is time left."""
@@ -338,6 +346,12 @@ class TurnListener:
         if self._over is not None and not self._over.believed:
             return self._over.has_words(heard, self._voiced_s)
         return invented(heard, self._voiced_s) is None
+
+    def _final_when_told(self) -> list[Action]:
+        if self._over is None:
+            return [self._final_speech()]
+        told = [] if self._over.believed else self._tell_partial()
+        return told if self._now_s - self._told_s < VETO_S else [self._final_speech()]
 
     def _final_speech(self) -> TurnEvent:
         self._state = _State.DONE
