@@ -197,7 +197,8 @@ class TurnListener:
         self._speech_start_s = 0.0
         self._audio_from_s = 0.0
         self._voiced_end_s = 0.0
-        self._voiced_s = self._told_s = 0.0
+        self._voiced_s = 0.0
+        self._told_s = 0.0
         self._endpoint_s = 0.0
         self._endpoint_reason = ''
         self._text = self._believed = None
