@@ -25,17 +25,24 @@ from va_tts.spoken_text import spoken
     ('...', ''),
     ('snake_case and _it_', 'snake case and it'),
     ('<b>Hi</b>', 'Hi'),
-    ('2 * 3 < 7', '2 * 3 < 7'),
+    ('2 * 3 < 7', '2 times 3 is less than 7'),
     ('Dr. Smith and Mr. Jones, e.g. today', 'Doctor Smith and Mister Jones, for example, today'),
     ('apples, pears etc. are fruit', 'apples, pears et cetera are fruit'),
     ('the U.S. army', 'the U S army'),
-    ('at 5 p.m. Then', 'at 5 P M. Then'),
+    ('at 5 p.m. Then', 'at 5 PM. Then'),
+    ('at 10:30 p.m. on Friday', 'at 10 30 PM on Friday'),
+    ('7 a.m., 7am or 7 pm', '7 AM, 7 AM or 7 PM'),
+    ('at 9:05, 12:00 or 5:00 PM', "at 9 oh 5, 12 o'clock or 5 PM"),
+    ('10:30-11:00', "10 30 to 11 o'clock"),
+    ('10:30:15', '10:30:15'),
     ('No. 5', 'number 5'),
     ('$29.', '29 dollars.'),
     ('$29.50', '29 dollars and 50 cents'),
     ('$1', '1 dollar'),
     ('$1.01', '1 dollar and 1 cent'),
     ('£1,000.5, or so', '1,000 pounds and 50 pence, or so'),
+    ('$0.05, $.99 or US$50', '5 cents, 99 cents or 50 dollars'),
+    ('$5-10', '5 dollars to 10'),
     ('€5 million', '5 million euros'),
     ('$1.5 billion', '1.5 billion dollars'),
     ('20°C & 5 km/h', '20 degrees Celsius and 5 kilometers per hour'),
@@ -43,6 +50,14 @@ from va_tts.spoken_text import spoken
     ('in 1987', 'in 19 87'),
     ('1987.5 or 12:1987', '1987.5 or 12:1987'),
     ('3.14', '3.14'),
+    ('7 - 3 = 4, 10 / 2 = 5', '7 minus 3 = 4, 10 divided by 2 = 5'),
+    ('-5°C', 'minus 5 degrees Celsius'),
+    ('x^2, y³ and 2^10', 'x squared, y cubed and 2 to the power of 10'),
+    ('9-5, 1914–1918', '9 to 5, 19 14 to 19 18'),
+    ('555-1234, 1999-12-31', '555-1234, 1999-12-31'),
+    ('#1 of ~5, 1/2 or 1/20', 'number 1 of about 5, one half or 1/20'),
+    ('me@example.com', 'me at example dot com'),
+    ('C# & F', 'C# and F'),
 ])
 def test_english(text: str, words: str) -> None:
     assert spoken(text) == words
@@ -53,5 +68,5 @@ def test_other_languages_keep_their_own_words() -> None:
 
 
 def test_twenty_thousand_odd_characters_are_quick() -> None:
-    for odd in ('[', '*_', '$1,', '1.', '|-', ' ', '- ', '<a', 'A.', '\n', '[](', '[a](b "'):
+    for odd in ('[', '*_', '$1,', '1.', '|-', ' ', '- ', '<a', 'A.', '\n', '[](', '[a](b "', '1:', '1-', '$', 'a@', 'a.', '1 ', '^'):
         spoken(odd * (20_000 // len(odd)))

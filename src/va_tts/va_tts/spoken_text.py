@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import re
 
+from va_tts.spoken_numbers import in_words
+
 _RULE_MARKS = frozenset('-*_=|: \t')
 _IMAGE_OR_LINK = re.compile(r'!?\[([^\]\[]{0,300})\]\([^)(\s]{0,500}(?:\s+"[^"]{0,200}")?\)')
 _URL = re.compile(r'\b(?:https?://|www\.)([^\s/?#)>]+)[^\s)>]*')
@@ -15,6 +17,7 @@ _TABLE_BAR = re.compile(r'^[ \t]*\||\|[ \t]*$', re.MULTILINE)
 _STRONG = re.compile(r'\*\*|__|~~|`+')
 _STAR = re.compile(r'(?<!\w)\*(?=\S)|(?<=\S)\*(?!\w)|^\*|\*$')
 _UNDERSCORE = re.compile(r'(?<![A-Za-z0-9])_(?=\S)|(?<=\S)_(?![A-Za-z0-9])')
+_MAIL = re.compile(r'\b[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,4}\b')
 _TAG = re.compile(r'</?[a-zA-Z][^<>]{0,80}>')
 _SMILEY = re.compile(r'(?<!\S)[:;=]-?[)(DPpoO/|](?!\w)')
 _EMOJI = re.compile(
@@ -33,22 +36,10 @@ _ABBREVIATIONS = tuple(
         (r'\be\.g\.,?', 'for example,'), (r'\bi\.e\.,?', 'that is,'),
         (r'\betc\.(?=\s+[a-z]|\s*[,;)])', 'et cetera'), (r'\betc\.', 'et cetera.'),
         (r'\bapprox\.', 'approximately'), (r'\bNo\.(?=\s?\d)', 'number'),
-        (r'\ba\.m\.(?=\s+[a-z]|[,;)])', 'A M'), (r'\bp\.m\.(?=\s+[a-z]|[,;)])', 'P M'),
-        (r'\ba\.m\.', 'A M.'), (r'\bp\.m\.', 'P M.'),
+        (r'\ba\.m\.(?=\s+[a-z]|[,;)])', 'AM'), (r'\bp\.m\.(?=\s+[a-z]|[,;)])', 'PM'),
+        (r'\ba\.m\.', 'AM.'), (r'\bp\.m\.', 'PM.'), (r'\bMt\.(?=\s+[A-Z])', 'Mount'),
     ))
 _INITIALS = re.compile(r'\b(?:[A-Z]\.){1,4}(?=\s+\w)')
-_UNITS = {
-    'km/h': 'kilometers per hour', 'mph': 'miles per hour', 'm/s': 'meters per second',
-    'km': 'kilometers', 'cm': 'centimeters', 'mm': 'millimeters', 'kg': 'kilograms',
-    'GB': 'gigabytes', 'MB': 'megabytes', 'kWh': 'kilowatt hours', 'Hz': 'hertz',
-    'kHz': 'kilohertz', 'ml': 'milliliters',
-}
-_UNIT = re.compile(
-    r'(?<=\d)\s?(' + '|'.join(sorted(map(re.escape, _UNITS), key=len, reverse=True)) + r')\b')
-_MONEY = re.compile(
-    r'([$£€])\s?(\d[\d,]*)(?:\.(\d{1,2})(?!\d))?(\s+(?:thousand|million|billion|trillion))?\b')
-_COINS = {'$': ('dollar', 'cent'), '£': ('pound', 'penny'), '€': ('euro', 'cent')}
-_YEAR = re.compile(r'(?<![\d.,$£€:/-])(1[1-9])([1-9]\d)(?![\d:/%°-]|[.,]\d)')
 _HAS_WORD = re.compile(r'[^\W_]')
 _SENTENCE_MARKS = '.!?…:;,。！？'
 
@@ -72,6 +63,7 @@ def _without_markdown(text: str) -> str:
     text = '\n'.join(line for line in text.splitlines() if not _is_drawing(line.strip()))
     text = _IMAGE_OR_LINK.sub(r'\1', text)
     text = _URL.sub(_say_host, text)
+    text = _MAIL.sub(_say_mail, text)
     text = _TAG.sub('', text)
     text = _HEADING_OR_QUOTE.sub('', text)
     text = _STRONG.sub('', _BULLET.sub('', text))
@@ -94,30 +86,18 @@ def _say_host(match: re.Match[str]) -> str:
     return name.replace('.', ' dot ') + ending
 
 
+def _say_mail(match: re.Match[str]) -> str:
+    return match[0].replace('@', ' at ').replace('.', ' dot ')
+
+
 def _in_english(text: str) -> str:
-    text = _MONEY.sub(_say_money, text)
+    text = in_words(text)
     for symbol, words in _SYMBOLS:
         text = text.replace(symbol, words)
     text = _INITIALS.sub(lambda match: match[0].replace('.', ' ').rstrip(), text)
     for pattern, words in _ABBREVIATIONS:
         text = pattern.sub(words, text)
-    text = _UNIT.sub(lambda match: ' ' + _UNITS[match[1]], text)
-    return _YEAR.sub(r'\1 \2', text)
-
-
-def _say_money(match: re.Match[str]) -> str:
-    coin, small = _COINS[match[1]]
-    amount, fraction, scale = match[2].rstrip(','), match[3], match[4]
-    tail = ',' if match[2].endswith(',') else ''
-    if scale:
-        point = f'.{fraction}' if fraction else ''
-        return f'{amount}{point}{scale} {coin}s{tail}'
-    words = f'{amount} {coin}{"" if amount == "1" else "s"}'
-    cents = int((fraction or '0').ljust(2, '0'))
-    if cents:
-        many = 'pence' if small == 'penny' else f'{small}s'
-        words += f' and {cents} {small if cents == 1 else many}'
-    return words + tail
+    return text
 
 
 def _joined_lines(text: str) -> str:
