@@ -68,5 +68,6 @@ def test_other_languages_keep_their_own_words() -> None:
 
 
 def test_twenty_thousand_odd_characters_are_quick() -> None:
-    for odd in ('[', '*_', '$1,', '1.', '|-', ' ', '- ', '<a', 'A.', '\n', '[](', '[a](b "', '1:', '1-', '$', 'a@', 'a.', '1 ', '^'):
+    for odd in ('[', '*_', '$1,', '1.', '|-', ' ', '- ', '<a', 'A.', '\n', '[](', '[a](b "', '1:',
+                '1-', '$', 'a@', 'a.', '1 ', '^'):
         spoken(odd * (20_000 // len(odd)))

@@ -60,7 +60,8 @@ class Stage:
     def _all_made(self) -> bool:
         with self.queue._lock:
             pieces = [piece for utterance in self.queue._line for piece in utterance.pieces]
-            made = all(piece.state in (PieceState.READY, PieceState.SENT) for piece in pieces)
+            made = all(piece.state in (PieceState.READY, PieceState.SENT) for piece in pieces) \
+                and not any(u.complete and u.waiting() is not None for u in self.queue._line)
             return made or (not self.synthesiser.busy and self.queue.playout.buffered_s() > 19)
 
     def play(self, seconds: float) -> None:

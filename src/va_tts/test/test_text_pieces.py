@@ -1,18 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-from itertools import pairwise
+from collections.abc import Callable, Iterator
 
 import pytest
 
-from va_tts.text_pieces import FIRST_LIMIT, LARGEST_LIMIT, letters, PieceSplitter
+from va_tts.piece_length import LARGEST, Limits, SAFETY
+from va_tts.text_pieces import FIRST_LIMIT, letters, PieceSplitter
 
-LONGEST = 1.5 * LARGEST_LIMIT
+LONGEST = LARGEST / SAFETY
 
 
-def split(text: str, step: int = 1, growth: float = 8.0) -> list[str]:
-    splitter = PieceSplitter(growth)
+def pieces_of(splitter: PieceSplitter, text: str, final: bool = False) -> Iterator[str]:
+    splitter.add(text)
+    while (piece := splitter.take(final)) is not None:
+        yield piece
+
+
+def split(text: str, step: int = 1, limits: Callable[[], Limits] = Limits) -> list[str]:
+    splitter = PieceSplitter(limits)
     pieces = [piece for start in range(0, len(text), step)
-              for piece in splitter.feed(text[start:start + step])]
-    return pieces + splitter.finish()
+              for piece in pieces_of(splitter, text[start:start + step])]
+    return [*pieces, *pieces_of(splitter, '', final=True)]
 
 
 @pytest.mark.parametrize('text, pieces', [
@@ -65,11 +72,12 @@ def test_first_piece_does_not_depend_on_how_the_text_came() -> None:
 
 
 def test_first_piece_is_out_before_the_sentence_is() -> None:
-    assert PieceSplitter().feed('The answer is simple, and ') == ['The answer is simple,']
+    assert list(pieces_of(PieceSplitter(), 'The answer is simple, and ')) == [
+        'The answer is simple,']
 
 
 def test_number_at_the_end_of_the_stream_waits_for_what_follows() -> None:
-    assert PieceSplitter().feed('The ticket will cost you $29.') == []
+    assert not list(pieces_of(PieceSplitter(), 'The ticket will cost you $29.'))
 
 
 def test_three_thousand_words_without_a_stop() -> None:
@@ -91,10 +99,18 @@ def test_giant_word_is_cut() -> None:
     assert max(map(len, pieces)) <= LONGEST
 
 
-def test_slow_synthesis_lets_pieces_grow_slowly() -> None:
-    text = ' '.join(['some words here'] * 200)
-    lengths = [len(piece) for piece in split(text, len(text), growth=1.3)]
-    assert all(after <= 1.5 * max(40, 1.3 * before) for before, after in pairwise(lengths))
+def test_no_later_piece_is_longer_than_there_is_room_for() -> None:
+    text = 'Absolutely! ' + 'some words, and more of them ' * 50
+    rooms = iter(range(24, 500, 8))
+    pieces = split(text, len(text), lambda: Limits(12, next(rooms)))
+    assert pieces[0] == 'Absolutely!'
+    assert all(SAFETY * len(piece) <= 24 + 8 * number for number, piece in enumerate(pieces[1:-1]))
+
+
+def test_short_sentences_are_joined_where_many_pieces_cost_too_much() -> None:
+    text = 'It is a dragon. It is big and red. It is old and grey. It is wise. It sleeps a lot.'
+    assert split(text, 7, lambda: Limits(24, 60))[1:] == [
+        'It is big and red. It is old and grey.', 'It is wise. It sleeps a lot.']
 
 
 def test_letters() -> None:

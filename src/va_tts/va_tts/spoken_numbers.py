@@ -54,7 +54,9 @@ def _say_money(match: re.Match[str]) -> str:
     if scale:
         point = f'.{fraction}' if fraction else ''
         return f'{amount}{point}{scale} {coin}s{tail}'
-    words = [] if fraction and amount == '0' else [f'{amount} {coin}{"" if amount == "1" else "s"}']
+    words = [f'{amount} {coin}{"" if amount == "1" else "s"}']
+    if fraction and amount == '0':
+        words.clear()
     cents = int((fraction or '0').ljust(2, '0'))
     if cents:
         many = 'pence' if small == 'penny' else f'{small}s'

@@ -24,7 +24,6 @@ from va_tts.playout import FarEnd, Played, Playout, Report
 from va_tts.prepared_phrases import PreparedPhrases
 from va_tts.reference import Reference
 from va_tts.synthesis import Job, resample, Result, Synthesiser
-from va_tts.text_pieces import PieceSplitter
 from va_tts.turn_gate import is_covered, TurnGate, whole_turn
 from va_tts.utterance import check_text, Outcome, PieceState, refused_chunk, Request, Utterance
 
@@ -264,9 +263,10 @@ class StreamQueue:
 
     def _utterance(self, request: Request) -> Utterance:
         return Utterance(
-            number=next(self._numbers), request=request,
-            splitter=PieceSplitter(self._synthesiser.growth), heard=Heard(self.playout.rate),
-            touched_s=self._clock())
+            next(self._numbers), request, Heard(self.playout.rate), self._pace, self._clock())
+
+    def _pace(self) -> tuple[float, float]:
+        return self.playout.buffered_s(), self._synthesiser.real_time_factor
 
     def _take_text(self, utterance: Utterance, text: str, is_last: bool) -> None:
         request = utterance.request

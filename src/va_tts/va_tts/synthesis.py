@@ -18,9 +18,6 @@ from va_tts.trim_silence import tail_for, trim
 
 _FIRST_RTF = 0.4
 _SMOOTHING = 0.3
-_GROWTH = (1.3, 8.0)
-_SAFETY = 0.6
-"""A piece may become 1.5 times as long as it should, and its silent ends are made, too."""
 _STOP_S = 5.0
 
 
@@ -68,13 +65,8 @@ class Synthesiser:
 
     @property
     def real_time_factor(self) -> float:
-        """Seconds of work for a second of speech, smoothed."""
+        """Seconds of work for a second of what the engine makes, smoothed."""
         return self._rtf
-
-    @property
-    def growth(self) -> float:
-        """How much longer than its predecessor a piece may be without a gap between them."""
-        return min(_GROWTH[1], max(_GROWTH[0], _SAFETY / self._rtf))
 
     @property
     def busy(self) -> bool:

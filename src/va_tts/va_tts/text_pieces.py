@@ -1,26 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """Cuts text that streams in into pieces that can be spoken one after another.
 
-The first piece is short, so that the first sound comes fast; each later one may be as long as the
-synthesiser can make while the one before it plays.
+The first piece is short, so that the first sound comes fast; each later one is as long as the
+synthesiser can make while what is before it plays, see :mod:`va_tts.piece_length`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 import re
+
+from va_tts.piece_length import Limits, SAFETY
 
 FIRST_LETTERS = 10
 """Letters from which the first piece ends at a clause."""
-MIN_LETTERS = 12
-"""Letters from which a later piece ends at a sentence; shorter sentences are joined."""
 FIRST_LIMIT = 40
 """Characters after which the first piece is cut even inside a clause: 0.9 to 1.4 s of work on two
 cores; with 60 it was 1.4 to 3 s."""
-SMALLEST_LIMIT = 40
-LARGEST_LIMIT = 220
-"""Characters of a piece at most: about 14 s of speech, far below Kokoro's 510 phonemes."""
-_REACH = 1.5
+_FIRST_REACH = 1.5
+_REACH = 1 / SAFETY
 """A sentence or clause end this much beyond the limit is still better than a cut at a word."""
 
 _CLOSERS = r'[)\]"\'”’*_`]*'
@@ -48,48 +46,50 @@ class _Undecided(Exception):
 
 
 class PieceSplitter:
-    """Splits one utterance. Feed text as it comes, then :meth:`finish`.
+    """Splits one utterance.
 
     Args:
-        growth: how much longer than the piece before it a piece may be; about the number of
-            seconds of speech that the synthesiser makes in a second.
+        limits: of the next piece; asked after each piece, and never for the first.
     """
 
-    def __init__(self, growth: float = 2.0) -> None:
-        self._growth = growth
+    def __init__(self, limits: Callable[[], Limits] = Limits) -> None:
+        self._limits = limits
         self._text = ''
-        self._limit = FIRST_LIMIT
         self._is_first = True
 
-    def feed(self, text: str) -> list[str]:
-        """Take more text and return the pieces that are complete by it, without outer spaces."""
+    def add(self, text: str) -> None:
+        """Append text."""
         self._text += text
-        return self._take(final=False)
 
-    def finish(self) -> list[str]:
-        """Return what is left, in pieces."""
-        pieces = self._take(final=True)
-        rest, self._text = self._text.strip(), ''
-        return [*pieces, rest] if rest else pieces
+    def take(self, final: bool = False) -> str | None:
+        """Remove and return the next piece, without outer spaces; None: there is no whole one.
 
-    def _take(self, final: bool) -> list[str]:
-        pieces = []
+        Args:
+            final: no text will follow.
+        """
         self._text = self._text.lstrip()
-        while (cut := self._cut(final)) is not None:
-            piece, self._text = self._text[:cut].strip(), self._text[cut:].lstrip()
-            pieces.append(piece)
-            self._limit = _next_limit(len(piece), self._growth)
-            self._is_first = False
-        return pieces
+        cut = self._cut(final)
+        if cut is None and (not final or not self._text):
+            return None
+        piece, self._text = self._text[:cut].strip(), self._text[cut:] if cut else ''
+        self._is_first = False
+        return piece
+
+    @property
+    def left(self) -> bool:
+        """Whether there is text that is in no piece yet."""
+        return bool(self._text.strip())
 
     def _cut(self, final: bool) -> int | None:
         """Where the next piece ends in the text at hand; None: not decided yet."""
-        reach = int(self._limit * _REACH)
+        wanted, limit, reach = FIRST_LETTERS, FIRST_LIMIT, int(FIRST_LIMIT * _FIRST_REACH)
+        if not self._is_first:
+            wanted, limit = self._limits()
+            reach = int(limit * _REACH)
         window = self._text[:reach + 1]
-        wanted = FIRST_LETTERS if self._is_first else MIN_LETTERS
         clause = None
         for end, is_sentence in boundaries(window, final and len(self._text) <= reach):
-            if clause is not None and end > self._limit:
+            if clause is not None and end > limit:
                 return clause
             if letters(window[:end]) < wanted:
                 continue
@@ -98,7 +98,7 @@ class PieceSplitter:
             clause = end
         if len(self._text) <= reach:
             return None
-        return clause or _word_end(window, self._limit)
+        return clause or _word_end(window, limit)
 
 
 def boundaries(text: str, final: bool) -> Iterator[tuple[int, bool]]:
@@ -128,10 +128,6 @@ def boundaries(text: str, final: bool) -> Iterator[tuple[int, bool]]:
 def letters(text: str) -> int:
     """Count letters and digits."""
     return sum(map(str.isalnum, text))
-
-
-def _next_limit(length: int, growth: float) -> int:
-    return int(min(LARGEST_LIMIT, max(SMALLEST_LIMIT, length * growth)))
 
 
 def _word_end(window: str, limit: int) -> int:

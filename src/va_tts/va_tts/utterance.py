@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from enum import Enum
@@ -12,6 +13,7 @@ from va_common.errors import AssistantError, ErrorCode
 from va_common.ids import TurnKey
 from va_tts.heard import Heard, PieceSound
 from va_tts.kokoro_client import language_of
+from va_tts.piece_length import Limits, limits
 from va_tts.playback_events import Identity, Kind, PlaybackTracker, Source
 from va_tts.playout import Playout
 from va_tts.spoken_text import spoken
@@ -103,8 +105,9 @@ class Utterance:
 
     number: int
     request: Request
-    splitter: PieceSplitter
     heard: Heard
+    pace: Callable[[], tuple[float, float]]
+    """Seconds of sound in the line, and the synthesiser's real-time factor."""
     touched_s: float
     """When text last came, on the steady clock."""
     pieces: list[Piece] = field(default_factory=list)
@@ -119,9 +122,11 @@ class Utterance:
 
     def __post_init__(self) -> None:
         self.tracker = PlaybackTracker(self.request.identity, self.heard)
+        self._splitter = PieceSplitter(self._limits)
+        self._ended = False
 
     def add_text(self, text: str, is_last: bool) -> None:
-        """Take more text; what it completes becomes pieces.
+        """Take more text.
 
         Raises:
             AssistantError: INVALID_ARGUMENT when the utterance gets too long.
@@ -129,12 +134,22 @@ class Utterance:
         text, self.given = text.removeprefix(self.given), ''
         self.length += len(text)
         check_length(self.length)
-        texts = self.splitter.feed(text)
-        if is_last:
-            self.complete = True
-            texts += self.splitter.finish()
-        for piece in texts:
-            self._add_piece(piece, spoken(piece, language_of(self.request.voice)[:2]))
+        self.complete = self._ended = is_last
+        self._splitter.add(text)
+        self._cut()
+
+    def _cut(self) -> None:
+        """Make the next piece, if none waits: then it is known how much sound is ahead of it."""
+        unmade = (PieceState.WAITING, PieceState.WORKING)
+        while all(piece.state not in unmade for piece in self.pieces):
+            text = self._splitter.take(self._ended)
+            if text is None:
+                return
+            self._add_piece(text, spoken(text, language_of(self.request.voice)[:2]))
+
+    def _limits(self) -> Limits:
+        ahead_s, rtf = self.pace()
+        return limits(ahead_s + self.unsent / self.heard.rate, rtf, self.request.speed)
 
     def add_ahead(self, text: str, is_last: bool) -> None:
         """Take more of the text of a draft.
@@ -189,6 +204,7 @@ class Utterance:
 
     def waiting(self) -> int | None:
         """Index of the next piece to synthesise."""
+        self._cut()
         for index, piece in enumerate(self.pieces):
             if piece.state is PieceState.WAITING:
                 return index
@@ -215,7 +231,7 @@ class Utterance:
     @property
     def handed_over(self) -> bool:
         """Whether the device has every sample, and no more will come."""
-        return self.complete and self.drained
+        return self.complete and self.drained and not self._splitter.left
 
     @property
     def drained(self) -> bool:
