@@ -8,7 +8,7 @@ switching on; ``warm`` is phased once more with everything in memory.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 import os
 from pathlib import Path
@@ -18,14 +18,13 @@ import sys
 import time
 from typing import Any
 
-from command_line import add_place, make_parser, whole
-from scorecard import conditions, update
+from command_line import add_place, carry_out, EndedEarly, make_parser, Measured, whole
+from waiting import wait_serving
 
 WAYS = {'phased': 'phased_parallel', 'sequential': 'sequential', 'warm': 'phased_parallel'}
 COMPONENTS = ('tts', 'llm', 'stt')
 """kwd, the quickest, serves only once stt's sound comes, so it cannot be alone."""
 GREETING_S = 180.0
-_POLL_S = 0.02
 _PORT_OFFSET = 100
 """A component alone is on other ports than the assistant."""
 
@@ -37,22 +36,7 @@ def main(argv: list[str]) -> int:
                         help='of each way, taking turns (%(default)s)')
     add_place(parser)
     options = parser.parse_args(argv)
-    from virtual_room.pulse import RoomError
-    from voice.ears import NotComing
-
-    from va_common.profile import resolve
-
-    how = conditions(resolve('auto')) | {'boots': options.boots}
-    try:
-        times = _measure(options)
-    except (NotComing, RoomError) as problem:
-        print(f'boot: {problem}', file=sys.stderr)
-        return 1
-    figures = summary(times)
-    update(options.out / 'scorecard.json', 'boot_ms', 'boot', figures, how)
-    for name, value in figures.items():
-        print(f'  {name}: {value}')
-    return 0
+    return carry_out('boot', argv, options.out, lambda: _measure(options))
 
 
 def summary(times: dict[str, list[float]]) -> dict[str, Any]:
@@ -70,7 +54,7 @@ def summary(times: dict[str, list[float]]) -> dict[str, Any]:
                       'components_detail': alone}
 
 
-def _measure(options: argparse.Namespace) -> dict[str, list[float]]:
+def _measure(options: argparse.Namespace) -> Measured:
     from virtual_room.room import VirtualRoom
     from virtual_room.room_process import RoomSettings
 
@@ -79,17 +63,23 @@ def _measure(options: argparse.Namespace) -> dict[str, list[float]]:
     times: dict[str, list[float]] = {name: [] for name in (*WAYS, *COMPONENTS)}
     with VirtualRoom(RoomSettings(out=str(folder))) as room:
         _boot(room, folder, 'warm', options)  # what a first start prepares is there
-        for number in range(options.boots):
-            for way in WAYS:
-                if way != 'warm':
-                    forget_models()
-                times[way].append(_boot(room, folder, way, options))
-            for name in COMPONENTS:
-                forget_models()
-                times[name].append(_alone(name, room.environment(), options, folder))
-            print(f'  {number + 1} of {options.boots}: '
-                  f'{ {name: round(values[-1]) for name, values in times.items()} }', flush=True)
-    return times
+        with EndedEarly() as early:
+            for number in range(options.boots):
+                for name in times:
+                    times[name].append(_time(name, room, folder, options))
+                print(f'  {number + 1} of {options.boots}: '
+                      f'{ {name: round(ms[-1]) for name, ms in times.items()} }', flush=True)
+    early.require(times['phased'])
+    return Measured({'boot_ms': ('boot', summary(times))},
+                    {'n': f'{len(times["phased"])} of each'}, early.reason)
+
+
+def _time(name: str, room: Any, folder: Path, options: argparse.Namespace) -> float:
+    if name != 'warm':
+        forget_models()
+    if name in WAYS:
+        return _boot(room, folder, name, options)
+    return _alone(name, room.environment(), options, folder)
 
 
 def _boot(room: Any, folder: Path, way: str, options: argparse.Namespace) -> float:
@@ -120,43 +110,29 @@ def _boot(room: Any, folder: Path, way: str, options: argparse.Namespace) -> flo
 def _alone(name: str, devices: dict[str, str], options: argparse.Namespace, folder: Path
            ) -> float:
     """One component by itself, milliseconds from its start to SERVING."""
-    from voice.ears import NotComing
-
-    from va_common.health import check, HealthState
     from va_common.ports import PORTS
 
     offset = options.port_offset + _PORT_OFFSET
-    with _component(name, offset, devices, options, folder) as (started_s, problem):
-        while check(PORTS[name] + offset, 1.0) is not HealthState.SERVING:
-            if reason := problem():
-                raise NotComing(reason)
-            if time.monotonic() - started_s > GREETING_S:
-                raise NotComing(f'{name} alone was not SERVING within {GREETING_S:.0f} s')
-            time.sleep(_POLL_S)
+    with _component(name, offset, devices, options, folder) as (started_s, process):
+        wait_serving(f'{name} alone', PORTS[name] + offset, process, GREETING_S)
         return (time.monotonic() - started_s) * 1e3
 
 
 @contextmanager
 def _component(name: str, offset: int, devices: dict[str, str], options: argparse.Namespace,
-               folder: Path) -> Iterator[tuple[float, Callable[[], str]]]:
+               folder: Path) -> Iterator[tuple[float, subprocess.Popen[bytes]]]:
     from virtual_room.processes import terminate_with_parent
 
     environment = os.environ | devices | {'ROS_DOMAIN_ID': str(options.ros_domain)}
-    log = folder / f'{name}.log'
-    with log.open('ab') as output:
+    with (folder / f'{name}.log').open('ab') as output:
         started_s = time.monotonic()
         process = subprocess.Popen(
             [sys.executable, '-m', f'va_{name}.main', '--ros-args', '-p', 'autostart:=true',
              '-p', f'system.port_offset:={offset}'],
             env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
             start_new_session=True, preexec_fn=terminate_with_parent)
-
-    def problem() -> str:
-        code = process.poll()
-        return '' if code is None else f'{name} alone ended with exit code {code}; see {log}'
-
     try:
-        yield started_s, problem
+        yield started_s, process
     finally:
         process.send_signal(signal.SIGINT)
         try:

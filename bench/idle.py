@@ -11,14 +11,14 @@ import argparse
 from collections.abc import Iterable
 from dataclasses import dataclass
 import re
-import sys
 import time
 from typing import Any
 
-from command_line import add_place, make_parser
-from scorecard import conditions, update
+from command_line import add_place, carry_out, make_parser, Measured
+from waiting import watch
 
 SETTLE_S = 15.0
+"""After the greeting, before the measured time."""
 _PROGRAM = re.compile(r'va_(\w+)\.(\w+)|(forker)')
 
 
@@ -41,24 +41,7 @@ def main(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     if not 1.0 <= options.seconds <= 86400.0:
         parser.error(f'--seconds {options.seconds:g}: expected 1 to 86400')
-    from virtual_room.pulse import RoomError
-    from voice.ears import NotComing
-
-    from va_common.profile import resolve
-
-    how = conditions(resolve('auto')) | {'seconds': options.seconds}
-    try:
-        before, after = _measure(options)
-    except (NotComing, RoomError) as problem:
-        print(f'idle: {problem}', file=sys.stderr)
-        return 1
-    figures = figures_of(before, after, options.seconds)
-    update(options.out / 'scorecard.json', 'idle', 'idle', figures, how)
-    for name, values in figures['by_process'].items():
-        print(f'  {name}: {values}')
-    print(f'  together: {figures["cpu_core_percent"]} % of a core, {figures["pss_mb"]} MB, '
-          f'{figures["growth_mb"]:+} MB')
-    return 0
+    return carry_out('idle', argv, options.out, lambda: _measure(options))
 
 
 def figures_of(before: dict[str, Cost], after: dict[str, Cost], span_s: float) -> dict[str, Any]:
@@ -84,7 +67,7 @@ def name_of(command: Iterable[str]) -> str:
     return forker or (module if package == 'loader' else package)
 
 
-def _measure(options: argparse.Namespace) -> tuple[dict[str, Cost], dict[str, Cost]]:
+def _measure(options: argparse.Namespace) -> Measured:
     from virtual_room.room import VirtualRoom
     from virtual_room.room_process import RoomSettings
     from voice.ears import Ears
@@ -100,21 +83,24 @@ def _measure(options: argparse.Namespace) -> tuple[dict[str, Cost], dict[str, Co
         try:
             assistant.start(room.environment())
             assistant.wait_ready(ears, since_s)
-            time.sleep(SETTLE_S)
-            before, began_s = _costs(assistant), time.monotonic()
-            time.sleep(max(0.0, options.seconds - (time.monotonic() - began_s)))
-            return before, _costs(assistant)
+            before, after = _watched(assistant, options.seconds)
         finally:
             assistant.stop()
+    return Measured({'idle': ('idle', figures_of(before, after, options.seconds))},
+                    {'n': f'{options.seconds:g} s'})
+
+
+def _watched(assistant: Any, seconds: float) -> tuple[dict[str, Cost], dict[str, Cost]]:
+    process = assistant.product.process
+    watch('the assistant', process, SETTLE_S)
+    before, began_s = _costs(assistant), time.monotonic()
+    watch('the assistant', process, max(0.0, seconds - (time.monotonic() - began_s)))
+    return before, _costs(assistant)
 
 
 def _costs(assistant: Any) -> dict[str, Cost]:
     import psutil
     from soak import pss_mb
-    from voice.ears import NotComing
-
-    if problem := assistant.problem():
-        raise NotComing(problem)
     costs: dict[str, Cost] = {}
     for process in assistant.product.processes():
         try:

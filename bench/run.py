@@ -6,7 +6,10 @@ from __future__ import annotations
 import argparse
 from importlib import import_module
 from pathlib import Path
+import signal
 import sys
+
+from command_line import INTERRUPTED_CODE
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / 'bench'), str(ROOT / 'tests')]
@@ -34,12 +37,22 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument('what', metavar='WHAT', nargs='?', choices=tuple(BENCHES),
                         help=', '.join(BENCHES))
     parser.parse_args(words)
-    return next((code for code in [_bench(name, []) for name in BENCHES] if code), 0)
+    codes = []
+    for name in BENCHES:
+        codes.append(_bench(name, []))
+        if codes[-1] == INTERRUPTED_CODE:
+            break
+    return next((code for code in codes if code), 0)
 
 
 def _bench(name: str, argv: list[str]) -> int:
-    return int(import_module(BENCHES[name]).main(argv))
+    try:
+        return int(import_module(BENCHES[name]).main(argv))
+    except KeyboardInterrupt:
+        print(f'{name}: interrupted; what was measured before stays', file=sys.stderr)
+        return INTERRUPTED_CODE
 
 
 if __name__ == '__main__':
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: keeps what there is
     sys.exit(main())

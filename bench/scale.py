@@ -3,26 +3,29 @@
 
 They share one Ollama server where one answers at ``--ollama``; its memory is counted once. Else
 each has llama.cpp inside it, and the kernel shares the weights. They listen, nobody speaks.
+Where the machine cannot carry so many, the figure of that number says why.
 """
 
 from __future__ import annotations
 
 import argparse
 from contextlib import ExitStack
-import sys
 import time
 from typing import Any
 from urllib.error import URLError
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
-from command_line import add_place, make_parser
-from scorecard import conditions, update
+from command_line import add_place, carry_out, EndedEarly, INTERRUPTED, make_parser, Measured
+from waiting import wait_serving, watch
 
 COUNTS = (1, 2, 4)
-READY_S, SETTLE_S, WATCH_S = 240.0, 15.0, 20.0
-_POLL_S = 0.2
+READY_S = 240.0
+SETTLE_S, WATCH_S = 15.0, 60.0
+"""After the last of them is ready; then the measured time."""
 _PORTS_EACH = 10
+
+Costs = dict[int, dict[str, Any]]
 
 
 def main(argv: list[str]) -> int:
@@ -33,25 +36,7 @@ def main(argv: list[str]) -> int:
                         help="the server's model (%(default)s)")
     add_place(parser)
     options = parser.parse_args(argv)
-    from virtual_room.pulse import RoomError
-    from voice.ears import NotComing
-
-    from va_common.profile import resolve
-
-    server = has_model(options.ollama, options.model)
-    llm = f'one Ollama, {options.model}' if server else 'llama.cpp in each, weights shared'
-    how = conditions(resolve('auto')) | {'llm': llm}
-    print(f'scale: {llm}', flush=True)
-    try:
-        cost = _measure(options, server)
-    except (NotComing, RoomError) as problem:
-        print(f'scale: {problem}', file=sys.stderr)
-        return 1
-    figures = figures_of(cost)
-    update(options.out / 'scorecard.json', 'scale', 'scale', figures, how)
-    for name, value in figures.items():
-        print(f'  {name}: {value}')
-    return 0
+    return carry_out('scale', argv, options.out, lambda: _measure(options))
 
 
 def has_model(url: str, model: str) -> bool:
@@ -63,36 +48,58 @@ def has_model(url: str, model: str) -> bool:
         return False
 
 
-def figures_of(cost: dict[int, dict[str, float]]) -> dict[str, Any]:
-    """What all cost together, what each further one costs, and the second over the first."""
+def figures_of(cost: Costs) -> dict[str, Any]:
+    """What all cost together, what each further one costs, and the second over the first.
+
+    Args:
+        cost: of so many; ``{'not_measured': why}`` where the machine did not carry them.
+    """
     first = cost[1]['pss_mb']
-    each = {count: round((values['pss_mb'] - first) / (count - 1), 1)
-            for count, values in cost.items() if count > 1}
+    each = {str(count): round((values['pss_mb'] - first) / (count - 1), 1)
+            for count, values in cost.items() if count > 1 and 'pss_mb' in values}
     return {'assistants': {str(count): values for count, values in cost.items()},
-            'each_further_mb': {str(count): value for count, value in each.items()},
-            'second_memory': round((cost[2]['pss_mb'] - first) / first, 3)}
+            'each_further_mb': each,
+            'second_memory': round(each['2'] / first, 3) if '2' in each else None}
 
 
-def _measure(options: argparse.Namespace, server: bool) -> dict[int, dict[str, float]]:
+def _measure(options: argparse.Namespace) -> Measured:
+    server = has_model(options.ollama, options.model)
+    llm = f'one Ollama, {options.model}' if server else 'llama.cpp in each, weights shared'
+    print(f'scale: {llm}', flush=True)
+    cost, early = _costs(options, server)
+    early.require(cost)
+    if early.reason != INTERRUPTED:
+        cost |= {count: {'not_measured': early.reason} for count in COUNTS if count not in cost}
+    carried = max(count for count, values in cost.items() if 'pss_mb' in values)
+    # A machine that is too small for the most of them is a result, not a failure.
+    failed = early.reason == INTERRUPTED or carried < 2
+    return Measured({'scale': ('scale', figures_of(cost))},
+                    {'n': f'{WATCH_S:g} s of each', 'llm': llm}, early.reason if failed else '')
+
+
+def _costs(options: argparse.Namespace, server: bool) -> tuple[Costs, EndedEarly]:
     from virtual_room.room import VirtualRoom
     from virtual_room.room_process import RoomSettings
     from voice.systems import Assistant
 
-    cost: dict[int, dict[str, float]] = {}
+    from va_common.ports import PORTS
+
+    cost: Costs = {}
     running: list[Assistant] = []
-    with ExitStack() as stack:
+    with ExitStack() as stack, EndedEarly() as early:
         room = stack.enter_context(VirtualRoom(RoomSettings(out=str(options.out / 'scale'))))
         for count in COUNTS:
             while len(running) < count:
                 assistant, offset = _assistant(len(running), options, server)
                 stack.callback(assistant.stop)
                 assistant.start(room.environment())
-                _wait_serving(assistant, offset)  # four that start at once only slow each other
+                # One after the other: four that start at once only slow each other.
+                wait_serving(f'assistant {len(running) + 1}', PORTS['kwd'] + offset,
+                             assistant.product.process, READY_S)
                 running.append(assistant)
-            time.sleep(SETTLE_S)
             cost[count] = _cost(running, _server_processes(options.ollama) if server else [])
             print(f'  {count}: {cost[count]}', flush=True)
-    return cost
+    return cost, early
 
 
 def _assistant(number: int, options: argparse.Namespace, server: bool) -> tuple[Any, int]:
@@ -109,29 +116,15 @@ def _assistant(number: int, options: argparse.Namespace, server: bool) -> tuple[
                      ('--namespace', f'robot{number + 1}')), offset
 
 
-def _wait_serving(assistant: Any, offset: int) -> None:
-    """Until the last node of the last phase serves. Raises NotComing."""
-    from voice.ears import NotComing
-
-    from va_common.health import check, HealthState
-    from va_common.ports import PORTS
-
-    deadline = time.monotonic() + READY_S
-    while check(PORTS['kwd'] + offset, 1.0) is not HealthState.SERVING:
-        if reason := assistant.problem():
-            raise NotComing(reason)
-        if time.monotonic() > deadline:
-            raise NotComing(f'an assistant was not ready within {READY_S:.0f} s')
-        time.sleep(_POLL_S)
-
-
 def _cost(assistants: list[Any], server: list[Any]) -> dict[str, float]:
     """Memory of all of them and the server, and their CPU while nobody speaks."""
     from soak import pss_mb
 
+    last = assistants[-1].product.process
+    watch('the last assistant', last, SETTLE_S)
     processes = [p for assistant in assistants for p in assistant.product.processes()] + server
     before, began = _cpu_s(processes), time.monotonic()
-    time.sleep(WATCH_S)
+    watch('the last assistant', last, WATCH_S)
     used = (_cpu_s(processes) - before) / (time.monotonic() - began)
     return {'pss_mb': round(pss_mb(processes), 1), 'cpu_core_percent': round(100 * used, 1)}
 

@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 import platform
 import subprocess
+import time
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -26,16 +27,41 @@ def conditions(profile: Any) -> dict[str, Any]:
     }
 
 
+class Others:
+    """What other programs take of the processor from now on, kernel and stolen time included.
+
+    Exact once all that this process started has ended and was waited for.
+    """
+
+    def __init__(self) -> None:
+        self._began_s = time.monotonic()
+        self._before_s = _others_s()
+
+    def share(self) -> dict[str, Any]:
+        """For the conditions: in percent of one core, and for how long, in seconds."""
+        span_s = time.monotonic() - self._began_s
+        used_s = max(0.0, _others_s() - self._before_s)
+        return {'others_core_percent': round(100 * used_s / max(span_s, 1e-3), 1),
+                'wall_s': round(span_s)}
+
+
+def _others_s() -> float:
+    """CPU seconds of all programs since the machine started, less those of ours."""
+    import psutil
+
+    times = psutil.cpu_times()
+    busy = times.user + times.nice + times.system + times.irq + times.softirq + times.steal
+    return float(busy - sum(os.times()[:4]))
+
+
 def update(path: Path, part: str, family: str, figures: dict[str, Any],
-           how: dict[str, Any]) -> dict[str, Any]:
+           how: dict[str, Any]) -> None:
     """Write the figures of a family into a part of the scorecard; the rest of it stays.
 
-    Figures of the family that are not measured any more are taken out.
-
-    Returns:
-        The whole scorecard.
+    Figures of the family that are not measured any more are taken out. What is replaced is not
+    lost: every call adds a line to ``history.jsonl`` beside it.
     """
-    card = _read(path)
+    card = read(path)
     values = card.setdefault(part, {})
     measured = values.setdefault('conditions', {})
     for key in measured.get(family, {}).get('figures', ()):
@@ -43,13 +69,16 @@ def update(path: Path, part: str, family: str, figures: dict[str, Any],
     values.update(figures)
     measured[family] = how | {'figures': list(figures)}
     path.parent.mkdir(parents=True, exist_ok=True)
+    with (path.parent / 'history.jsonl').open('a') as history:
+        history.write(json.dumps({'part': part, 'family': family, 'figures': figures,
+                                  'conditions': how}, ensure_ascii=False) + '\n')
     partial = path.with_suffix('.part')
     partial.write_text(json.dumps(card, indent=2, ensure_ascii=False) + '\n')
     partial.replace(path)
-    return card
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read(path: Path) -> dict[str, Any]:
+    """The scorecard; empty where there is none. Raises SystemExit when it is none."""
     if not path.exists():
         return {}
     try:

@@ -9,14 +9,11 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 import shutil
-import sys
 import threading
 from typing import Any
 
-from command_line import add_place, make_parser, whole
-from scorecard import conditions, update
+from command_line import add_place, carry_out, EndedEarly, make_parser, Measured, whole
 
 PER_DIALOG = 8
 SILENCE_MS = 700
@@ -31,24 +28,7 @@ def main(argv: list[str]) -> int:
                         help='questions (%(default)s)')
     add_place(parser)
     options = parser.parse_args(argv)
-    from virtual_room.pulse import RoomError
-    from voice.ears import NotComing
-
-    from va_common.profile import resolve
-
-    how = conditions(resolve('auto')) | {'asked': options.turns, 'silence_ms': SILENCE_MS}
-    folder = options.out / 'soak'
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    try:
-        figures = _soak(options, folder)
-    except (NotComing, RoomError) as problem:
-        print(f'soak: {problem}', file=sys.stderr)
-        return 1
-    update(options.out / 'scorecard.json', 'soak', 'soak', figures, how)
-    for name, value in figures.items():
-        print(f'  {name}: {value}')
-    return 0
+    return carry_out('soak', argv, options.out, lambda: _measure(options))
 
 
 def growth(values: Sequence[float]) -> tuple[float, float]:
@@ -65,7 +45,7 @@ def growth(values: Sequence[float]) -> tuple[float, float]:
     return float(np.median(settled[:count])), float(np.median(settled[-count:]))
 
 
-def _soak(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+def _measure(options: argparse.Namespace) -> Measured:
     from virtual_room.room import VirtualRoom
     from virtual_room.room_process import RoomSettings
     from virtual_room.voices import Voices
@@ -75,6 +55,9 @@ def _soak(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     from voice.talk import Talk
     from voice.texts import script, WAKE
 
+    folder = options.out / 'soak'
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
     dialogs = script(options.turns, PER_DIALOG)
     voices = Voices(tell=print)
     voices.prepare((text, voice) for voice, asked in dialogs for text in (WAKE, *asked))
@@ -89,14 +72,19 @@ def _soak(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         try:
             assistant.start(room.environment())
             assistant.wait_ready(ears)
-            for dialog in dialogs:
-                talk.hold([dialog])
-                assert assistant.product is not None
-                memory.append(pss_mb(assistant.product.processes()))
+            assert assistant.product is not None
+            with EndedEarly() as early:
+                for dialog in dialogs:
+                    talk.hold([dialog])
+                    memory.append(pss_mb(assistant.product.processes()))
         finally:
             assistant.stop()
+    early.require(memory)
     latency = [record['data'] for record in records(assistant.log_dir, 'LATENCY')]
-    return figures_of(memory, latency, chunks)
+    figures = figures_of(memory, latency, chunks)
+    return Measured({'soak': ('soak', figures)}, {
+        'n': f'{figures["turns"]} of {options.turns} turns', 'silence_ms': SILENCE_MS},
+        early.reason)
 
 
 def figures_of(memory: list[float], latency: list[dict[str, Any]], chunks: ChunkCounter
@@ -107,8 +95,9 @@ def figures_of(memory: list[float], latency: list[dict[str, Any]], chunks: Chunk
         memory: MB of all processes after each dialog.
         latency: data of the turns' latency records, in order.
     """
-    tokens = [data['first_token'] - data['final_text'] for data in latency
-              if data.get('first_token') and data.get('final_text')]
+    # Not from the final text: the answer may have been begun before it.
+    tokens = [data['first_token'] - data['speech_end'] for data in latency
+              if data.get('first_token') and data.get('speech_end')]
     first_mb, last_mb = growth(memory)
     first_s, last_s = growth(tokens)
     return {

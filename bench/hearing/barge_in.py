@@ -17,7 +17,6 @@ from hearing.chain import BLOCK, Chain, Engines, RATE, setting, T0
 from hearing.echo import DELAYS_S, replies
 from hearing.room import AHEAD_S, at_microphone, capture_times, CHUNK, Echo, play_times
 from hearing.sounds import event, in_room, join, Sound, Sounds
-from hearing.talkover import interruptions
 from va_common.audio_io import float_to_int16
 from va_stt.blocks import Block
 from va_stt.turn_events import Kind, TurnEvent
@@ -141,7 +140,7 @@ class Talk:
 
 
 def measure(models: Engines, sounds: Sounds, quick: bool) -> dict[str, Any]:
-    """``false_barge_ins`` of its own speech and of coughs and knocks, and ``barge_in_ms``."""
+    """``false_barge_ins`` of its own speech and of coughs and knocks."""
     rooms = list(sounds.rooms().values())
     far = replies(sounds)
     minutes, own = 0.0, Alarms()
@@ -156,8 +155,7 @@ def measure(models: Engines, sounds: Sounds, quick: bool) -> dict[str, Any]:
             'coughs_and_knocks': count, 'of_coughs_and_knocks': noises.stopped},
         'barge_in_detail': {
             'held_by_own_speech': own.held, 'held_by_coughs_and_knocks': noises.held,
-            'texts': [*own.texts, *noises.texts][:20]},
-        **interruptions(sounds, quick)}
+            'texts': [*own.texts, *noises.texts][:20]}}
 
 
 def _noises(models: Engines, far: Sound, rooms: list[Sound], wanted: int) -> tuple[Alarms, int]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from hearing import barge_in, echo, turns, wake, words
+from hearing import barge_in, echo, talkover, turns, wake, words
 from hearing.chain import Engines
 from hearing.sounds import Sounds
 
@@ -22,5 +22,6 @@ FAMILIES: dict[str, Family] = {
     'invented': words.invented,
     'false_wakes': wake.false_wakes,
     'barge_in': barge_in.measure,
+    'talkover': talkover.measure,
 }
 """Each takes the models, the sounds and whether to be quick, and returns figures."""

@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+import itertools
 import os
 from pathlib import Path
 import tempfile
-import time
 from typing import Any
 
+from command_line import EndedEarly
 import numpy as np
 from numpy.typing import NDArray
 from virtual_room.hearing import RATE, read_recording
@@ -18,7 +20,9 @@ from virtual_room.product import Product, write_config
 from virtual_room.room import VirtualRoom
 from virtual_room.room_process import RoomSettings
 from virtual_room.voices import Voices
+from voice.ears import NotComing
 
+from hearing.chain import Engines
 from hearing.sounds import Sounds
 from hearing.texts import INTERRUPTIONS, STORY, VOICES
 from va_interfaces.msg import PlaybackEvent
@@ -34,6 +38,8 @@ BEFORE_S = 0.1
 SPOKEN_S = 4.5
 """Of an answer before it is spoken over."""
 BOOT_S, ANSWER_S, STOP_S = 120.0, 90.0, 20.0
+ASKED = 3
+"""How often for an answer that does not come."""
 
 
 @dataclass
@@ -44,9 +50,9 @@ class Trial:
     stopped: bool
 
 
-def interruptions(sounds: Sounds, quick: bool) -> dict[str, Any]:
+def measure(models: Engines, sounds: Sounds, quick: bool) -> dict[str, Any]:
     """Speak over one answer after another; each interruption asks for the next story."""
-    del sounds  # the room plays files, at its own level
+    del models, sounds  # the product has its own; the room plays files, at its own level
     with tempfile.TemporaryDirectory(prefix='va_talkover_') as folder:
         trials, speaker, t0_s = _hold(Path(folder), 5 if quick else 40)
     spans_ms = [span * 1000 for trial in trials if trial.stopped
@@ -85,34 +91,45 @@ def _hold(folder: Path, count: int) -> tuple[list[Trial], NDArray[Any], float]:
     config = write_config(folder / 'assistant.ini', {
         'system.port_offset': str(PORT_OFFSET), 'logger.log_dir': str(folder / 'log'),
         'loader.parallel_phase_timeout_ms': '60000', 'loader.phase_timeout_ms': '60000'})
-    voices, trials = Voices(), []
+    trials: list[Trial] = []
     with VirtualRoom(RoomSettings(out=str(folder / 'room'))) as room, Observer() as observer:
         product = Product(config, room.environment(), folder / 'output.log')
         try:
             product.start()
             if observer.wait(lambda e: e.topic == 'loader/state' and e.message.name == 'idle',
                              BOOT_S, alive=lambda: product.running) is None:
-                raise RuntimeError(f'talkover: not ready in {BOOT_S:g} s: {product.last_lines()}')
-            mark = observer.mark()
-            room.say(voices.wav(STORY, VOICES[0]))
-            answer: tuple[str, int] | None = ('', 0)
-            while len(trials) < count:
-                answer = _await_story(observer, mark, answer, product)
-                if answer is None:
-                    break
-                mark = observer.mark()
-                number = len(trials)
-                onset_s, _ = room.say(voices.wav(
-                    INTERRUPTIONS[number % len(INTERRUPTIONS)],
-                    VOICES[number % len(VOICES)])).times()
-                trials.append(Trial(onset_s, _is_stopped(observer, mark, answer)))
-                if not trials[-1].stopped:  # nobody asked for another story
-                    room.say(voices.wav(STORY, VOICES[0]))
+                raise NotComing(f'talkover: not ready in {BOOT_S:g} s: {product.last_lines()}')
+            with EndedEarly() as early:
+                for trial in _interrupt(room, observer, product):
+                    trials.append(trial)
+                    if len(trials) == count:
+                        break
             product.stop()
         finally:
             product.kill()
-        time.sleep(0.5)  # the last of the recording
-        return trials, read_recording(room.speaker_wav), room.t0_s
+    early.require(trials)
+    return trials, read_recording(room.speaker_wav), room.t0_s
+
+
+def _interrupt(room: VirtualRoom, observer: Observer, product: Product) -> Iterator[Trial]:
+    """One trial after the other. Raises NotComing when no answer comes, asked three times."""
+    voices, answer, unanswered = Voices(), ('', 0), 0
+    mark, story = observer.mark(), voices.wav(STORY, VOICES[0])
+    room.say(story)
+    for number in itertools.count():
+        while (next_answer := _await_story(observer, mark, answer, product)) is None:
+            unanswered += 1
+            if unanswered == ASKED or not product.running:
+                raise NotComing(f'talkover: no answer, asked {unanswered} times; running: '
+                                f'{product.running}')
+            room.say(story)
+        answer, unanswered, mark = next_answer, 0, observer.mark()
+        onset_s, _ = room.say(voices.wav(INTERRUPTIONS[number % len(INTERRUPTIONS)],
+                                         VOICES[number % len(VOICES)])).times()
+        trial = Trial(onset_s, _is_stopped(observer, mark, answer))
+        yield trial
+        if not trial.stopped:  # nobody asked for another story
+            room.say(story)
 
 
 def _await_story(observer: Observer, mark: int, before: tuple[str, int],

@@ -8,13 +8,11 @@ wait are found in the recordings of the two devices, not in what a system says a
 from __future__ import annotations
 
 import argparse
-import shutil
+from functools import partial
 import sys
-import time
 from typing import Any
 
-from command_line import add_place, make_parser, whole
-from scorecard import conditions, update
+from command_line import add_place, carry_out, INTERRUPTED_CODE, make_parser, whole
 
 from voice import peers
 
@@ -44,40 +42,24 @@ def main(argv: list[str]) -> int:
         peers.install()
         return 0
     from voice.modes import MODES, PIPECAT
+    from voice.run import run_mode
 
     modes = options.only or MODES
     if peers.python() is None and set(modes) & set(PIPECAT):
         print(peers.missing(), flush=True)
         modes = [mode for mode in modes if mode not in PIPECAT]
-    failed = [mode for mode in modes if not _measured(mode, options)]
-    print(options.out / 'scorecard.json')
+    failed, code = [], 0
+    for mode in modes:
+        print_line(f'voice: {mode}')
+        code = carry_out('voice', argv, options.out, partial(run_mode, mode, options))
+        if code:
+            failed.append(mode)
+        if code == INTERRUPTED_CODE:
+            break
+    print_line(options.out / 'scorecard.json')
     if failed:
-        print(f'not measured: {", ".join(failed)}', file=sys.stderr)
-    return 1 if failed else 0
-
-
-def _measured(mode: str, options: argparse.Namespace) -> bool:
-    from virtual_room.pulse import RoomError
-
-    from va_common.profile import resolve
-    from voice.ears import NotComing
-    from voice.run import run_mode
-
-    print(f'voice: {mode}', flush=True)
-    before, began = conditions(resolve('auto')), time.monotonic()
-    folder = options.out / 'voice' / mode
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    try:
-        figures = run_mode(mode, folder, options, print_line)
-    except (NotComing, RoomError) as problem:
-        print(f'  {mode}: {problem}', file=sys.stderr, flush=True)
-        return False
-    how = before | figures.pop('how') | {'wall_s': round(time.monotonic() - began)}
-    for part, (family, values) in figures.items():
-        update(options.out / 'scorecard.json', part, family, values, how)
-        print_line(f'  {part}: {values}')
-    return True
+        print(f'not or not all measured: {", ".join(failed)}', file=sys.stderr)
+    return INTERRUPTED_CODE if code == INTERRUPTED_CODE else int(bool(failed))
 
 
 def print_line(line: Any) -> None:

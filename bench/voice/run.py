@@ -4,66 +4,80 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 import json
 from pathlib import Path
+import shutil
 from typing import Any
 
+from command_line import EndedEarly, Measured
 from virtual_room.hearing import Ear
 from virtual_room.room import VirtualRoom
 from virtual_room.room_process import RoomSettings
 from virtual_room.voices import Voices
 
 from voice import peers
-from voice.bench import PER_DIALOG
+from voice.bench import PER_DIALOG, print_line
 from voice.ears import Ears
 from voice.figures import listened, read_channels, spread, summary, Wait, waits
 from voice.modes import make, Place, PRODUCT
 from voice.reports import disagreement, records, stages
 from voice.systems import Assistant, System
-from voice.talk import Talk
+from voice.talk import Line, Talk
 from voice.texts import script, WAKE
 
-Figures = dict[str, Any]
+Parts = dict[str, tuple[str, dict[str, Any]]]
 
 
-def run_mode(mode: str, folder: Path, options: argparse.Namespace,
-             tell: Callable[[str], None]) -> Figures:
-    """Part of the scorecard → (family, figures), and ``how`` it was measured.
+def run_mode(mode: str, options: argparse.Namespace) -> Measured:
+    """The parts of the scorecard that a mode fills.
+
+    Its recordings take the place of the former ones only when there are figures.
 
     Raises:
-        NotComing: the system did not start or went away.
+        NotComing: the system did not start or went away before its first turn.
         RoomError: there is no room, or it broke.
     """
-    dialogs = script(options.turns, PER_DIALOG)
-    voices = Voices(tell=lambda line: tell(f'  {line}'))
+    folder, made = options.out / 'voice' / mode, options.out / 'voice' / f'{mode}.new'
+    shutil.rmtree(made, ignore_errors=True)
+    made.mkdir(parents=True)
+    system = make(mode, Place(made, options.port_offset, options.ros_domain,
+                              peers.python() or Path('python')))
+    room = VirtualRoom(RoomSettings(out=str(made), seed=options.seed))
+    lines, ended_early = _talk(system, room, options.turns)
+    mic, speaker = read_channels(room.mic_wav, room.speaker_wav)
+    found = waits(lines, mic, speaker, room.t0_s)
+    _write(found, made / 'waits.jsonl')
+    shutil.rmtree(folder, ignore_errors=True)
+    made.replace(folder)
+    asked = [wait for wait in found if wait.line.kind == 'question']
+    parts: Parts = {'voice_to_voice_ms': (mode, {mode: summary(asked)})}
+    how = _how(room) | listened(asked, speaker, _answers(system, folder), Ear()) | {
+        'n': f'{len(asked)} of {options.turns} turns'}
+    if mode in PRODUCT:
+        latency = records(folder / 'log', 'LATENCY')
+        how['report_minus_recording_ms'] = disagreement(asked, latency)
+        parts |= {'stages_ms': (mode, {mode: stages(latency)}),
+                  'wake_to_ack_ms': ('wake_to_ack', _woken(folder.parent))}
+    return Measured(parts, how, ended_early)
+
+
+def _talk(system: System, room: VirtualRoom, turns: int) -> tuple[list[Line], str]:
+    """What was said, and why not all of it."""
+    dialogs = script(turns, PER_DIALOG)
+    voices = Voices(tell=print_line)
     voices.prepare((text, voice) for voice, asked in dialogs for text in (WAKE, *asked))
-    place = Place(folder, options.port_offset, options.ros_domain,
-                  peers.python() or Path('python'))
-    system = make(mode, place)
-    room = VirtualRoom(RoomSettings(out=str(folder), seed=options.seed))
     with room:
         ears = Ears(room.speaker_wav, system.problem)
-        talk = Talk(room, system, ears, voices, tell)
+        talk = Talk(room, system, ears, voices, print_line)
         try:
             system.start(room.environment())
             system.wait_ready(ears)
-            talk.hold(dialogs)
+            with EndedEarly() as early:
+                talk.hold(dialogs)
         finally:
             system.stop()
-    mic, speaker = read_channels(room.mic_wav, room.speaker_wav)
-    found = waits(talk.lines, mic, speaker, room.t0_s)
-    _write(found, folder / 'waits.jsonl')
-    asked = [wait for wait in found if wait.line.kind == 'question']
-    heard = listened(asked, speaker, _answers(system), Ear())
-    figures: Figures = {'how': _how(room) | heard | {'turns': options.turns},
-                        'voice_to_voice_ms': (mode, {mode: summary(asked)})}
-    if mode in PRODUCT and isinstance(system, Assistant):
-        latency = records(system.log_dir, 'LATENCY')
-        figures['how']['report_minus_recording_ms'] = disagreement(asked, latency)
-        figures['stages_ms'] = (mode, {mode: stages(latency)})
-        figures['wake_to_ack_ms'] = ('wake_to_ack', _woken(folder.parent))
-    return figures
+    early.require(talk.lines)
+    return talk.lines, early.reason
 
 
 def _woken(folder: Path) -> dict[str, Any]:
@@ -75,9 +89,9 @@ def _woken(folder: Path) -> dict[str, Any]:
     return spread(answered) | {'missed': len(woken) - len(answered)}
 
 
-def _answers(system: System) -> list[str]:
+def _answers(system: System, folder: Path) -> list[str]:
     if isinstance(system, Assistant):
-        return [str(record['text']) for record in records(system.log_dir, 'ASSISTANT')]
+        return [str(record['text']) for record in records(folder / 'log', 'ASSISTANT')]
     return [str(event['text']) for event in getattr(system, 'events', [])
             if event.get('event') == 'reply']
 

@@ -64,15 +64,19 @@ class Talk:
                 continue
             answered = all(self._ask('question', text, voice) for text in questions)
             if self._system.wakes:
-                time.sleep(ASLEEP_S if answered else GIVE_UP_S)
+                self._be_silent(ASLEEP_S if answered else GIVE_UP_S)
 
     def _wake(self, voice: str) -> bool:
         """Whether the wake word was acknowledged, at the second try at the latest."""
         for _ in range(2):
             if self._ask('wake', WAKE, voice):
                 return True
-            time.sleep(GIVE_UP_S)
+            self._be_silent(GIVE_UP_S)
         return False
+
+    def _be_silent(self, span_s: float) -> None:
+        """Until nothing was heard for so long."""
+        self._ears.wait_for_quiet(self._ears.now_s, span_s, SPEAK_S)
 
     def _ask(self, kind: str, text: str, voice: str) -> bool:
         wake = kind == 'wake'

@@ -32,8 +32,8 @@ def test_figures_of_a_soak():
     counter = ChunkCounter(0)
     for sequence in (4, 5, 6, 9, 10, 0, 1):
         counter.take(sequence)
-    latency = [{'final_text': 10.0, 'first_token': 10.0 + wait, 'outcome': 'answered'}
-               for wait in (0.9, 0.1, 0.1, 0.2)] + [{'outcome': 'failed', 'final_text': 9.0}]
+    latency = [{'speech_end': 10.0, 'first_token': 10.0 + wait, 'outcome': 'answered'}
+               for wait in (0.9, 0.1, 0.1, 0.2)] + [{'outcome': 'failed', 'speech_end': 9.0}]
     figures = figures_of([900.0, 1000.0, 1010.0, 1030.5], latency, counter)
     assert (figures['turns'], figures['pss_growth_mb']) == (4, 30.5)
     assert figures['first_token_growth'] == 2.0
