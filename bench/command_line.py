@@ -125,7 +125,7 @@ def carry_out(what: str, argv: list[str], out: Path, measure: Callable[[], Measu
         return 1
     how |= others.share() | found.how
     if found.ended_early:
-        how['ended_early'] = found.ended_early
+        how['ended_early'] = found.ended_early.replace(f'{out}/', '')
         print(f'{what} ended early: {found.ended_early}', file=sys.stderr, flush=True)
     for part, (family, figures) in found.parts.items():
         update(out / 'scorecard.json', part, family, figures, how)

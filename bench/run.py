@@ -54,5 +54,8 @@ def _bench(name: str, argv: list[str]) -> int:
 
 
 if __name__ == '__main__':
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: keeps what there is
+    # Both keep what there is; SIGINT, too, where a script that runs this in the background
+    # had it ignored, by what is started here as well.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     sys.exit(main())

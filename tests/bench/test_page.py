@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import json
 
-from page import page
+from page import LIMITS, limits, page
+import pytest
 from run import main
 
 HOW = {'machine': 'Some CPU, 2 cores, 8 GB', 'profile': 'cpu', 'commit': 'abc1234',
-       'load_1min': 0.1, 'at': '2026-11-22T20:00:00+00:00', 'words_heard': 0.987}
+       'load_1min': 0.1, 'at': '2026-11-22T20:00:00+00:00', 'words_heard': 0.987,
+       'n': '30 of 30 turns', 'command': './va bench voice'}
 CARD = {
     'voice_to_voice_ms': {
         'fixed': {'p50': 2050, 'p95': 2400, 'n': 30, 'missed': 1, 'cut_off': 0},
@@ -48,10 +50,46 @@ def test_systems_stand_beside_each_other():
 
 
 def test_the_page_says_where_it_comes_from():
-    text = page(CARD, '## What was tried\n\nMuch.')
+    text = page(CARD)
     assert '`./va bench page`' in text
     assert 'abc1234' in text and 'Some CPU' in text
-    assert text.index('What was tried') < text.index('## Conditions')
+    assert '`./va bench voice`' in text and '30 of 30 turns' in text
+
+
+def test_what_limits_a_figure_stands_where_it_misses_its_target():
+    text = page(CARD, {'voice to voice, fixed 2 s, p95': 'Much was tried.',
+                       'voice to voice, fixed 2 s, p50': 'It is reached.'})
+    assert 'fixed 2 s, p95: 2400 ms, asked ≤ 2300 ms\n\nMuch was tried.' in text
+    assert 'It is reached' not in text
+    assert 'smart over pipecat, p50: 0.7, asked ≤ 0.6\n\n*Nothing is written' in text
+    assert text.index('Much was tried') < text.index('## Conditions')
+
+
+def test_limits_are_written_by_figure():
+    known = limits('# Title\n\nHow.\n\n## word error rate\n\nWhy.\n\n## idle, of one core\n')
+    assert known == {'word error rate': 'Why.', 'idle, of one core': ''}
+    assert limits(LIMITS.read_text())
+    with pytest.raises(SystemExit, match='"## speed" is no figure'):
+        limits('## speed\n\nSlow.')
+
+
+def test_a_busy_machine_is_named():
+    assert 'Not on a quiet machine' not in page(CARD)
+    busy = {'soak': {'turns': 3, 'conditions': {'soak': HOW | {'others_core_percent': 40.0}}}}
+    assert 'waiting times say little): soak.' in page(busy)
+
+
+def test_boot_idle_and_scale_have_tables():
+    spans = {'p50': 5000, 'p95': 5500, 'n': 7}
+    text = page({
+        'boot_ms': {'phased': spans, 'components_detail': {'tts': spans}},
+        'idle': {'by_process': {'kwd': {'cpu_core_percent': 2.5, 'pss_mb': 60, 'growth_mb': 0}}},
+        'scale': {'assistants': {'1': {'pss_mb': 900.0, 'cpu_core_percent': 9.0},
+                                 '4': {'not_measured': 'too small'}},
+                  'each_further_mb': {}, 'conditions': {'scale': HOW | {'llm': 'one'}}}})
+    assert line_of(text, 'tts alone, to SERVING')[1:] == ['5000', '5500', '7']
+    assert line_of(text, 'kwd')[1:] == ['2.5', '60', '0']
+    assert line_of(text, '4')[1] == 'not measured: too small'
 
 
 def test_an_empty_scorecard_makes_a_page_without_figures():
@@ -63,5 +101,5 @@ def test_page_and_picture_are_written(tmp_path, capsys):
     assert 'measure first' in capsys.readouterr().err
     (tmp_path / 'scorecard.json').write_text(json.dumps(CARD))
     assert main(['page', '--out', str(tmp_path), '--page', str(tmp_path / 'x.md')]) == 0
-    assert (tmp_path / 'x.md').read_text() == page(CARD)
+    assert (tmp_path / 'x.md').read_text() == page(CARD, limits(LIMITS.read_text()))
     assert (tmp_path / 'scorecard.png').stat().st_size > 10_000

@@ -3,12 +3,27 @@
 
 from __future__ import annotations
 
+from functools import partial
+import json
+import signal
+import socket
+import subprocess
+import sys
+from types import SimpleNamespace
+
 from boot import COMPONENTS, summary, WAYS
+from command_line import carry_out, command, EndedEarly, INTERRUPTED_CODE, Measured
 import psutil
 import pytest
+import run
 from scale import figures_of as scale_of
 from scale import has_model
+from scorecard import Others, read, update
 from soak import ChunkCounter, figures_of, growth, pss_mb
+from voice.ears import NotComing
+from waiting import wait_serving, watch
+
+from va_common.health import HealthServer
 
 
 def test_the_slowest_component_is_named():
@@ -55,6 +70,129 @@ def test_what_further_assistants_cost():
     assert figures['assistants']['4']['pss_mb'] == 2800.0
 
 
+def test_a_machine_that_does_not_carry_four_says_so():
+    figures = scale_of({1: {'pss_mb': 1000.0}, 2: {'pss_mb': 1600.0}, 4: {'not_measured': 'why'}})
+    assert (figures['second_memory'], figures['each_further_mb']) == (0.6, {'2': 600.0})
+    assert figures['assistants']['4'] == {'not_measured': 'why'}
+    assert scale_of({1: {'pss_mb': 1000.0}})['second_memory'] is None
+
+
 def test_no_server_is_no_model():
     assert not has_model('http://127.0.0.1:9', 'smollm2:135m')
     assert not has_model('nonsense', 'smollm2:135m')
+
+
+def three_turns(problem: BaseException | None) -> Measured:
+    done = []
+    with EndedEarly() as early:
+        for number in range(3):
+            if number == 2 and problem is not None:
+                raise problem
+            done.append(number)
+    early.require(done)
+    return Measured({'soak': ('soak', {'turns': len(done)})}, {'n': f'{len(done)} of 3'},
+                    early.reason)
+
+
+@pytest.mark.parametrize(('problem', 'code', 'turns', 'reason'), [
+    (None, 0, 3, None), (NotComing('it died'), 1, 2, 'it died'),
+    (KeyboardInterrupt(), INTERRUPTED_CODE, 2, 'interrupted')])
+def test_what_ends_early_keeps_what_it_has(tmp_path, problem, code, turns, reason):
+    assert carry_out('soak', ['--turns', '3'], tmp_path, partial(three_turns, problem)) == code
+    card = read(tmp_path / 'scorecard.json')
+    how = card['soak']['conditions']['soak']
+    assert (card['soak']['turns'], how.get('ended_early')) == (turns, reason)
+    assert how['command'] == './va bench soak --turns 3'
+    assert {'machine', 'profile', 'commit', 'n', 'others_core_percent', 'wall_s'} <= set(how)
+
+
+def test_what_found_nothing_leaves_the_scorecard_as_it_is(tmp_path, capsys):
+    update(tmp_path / 'scorecard.json', 'soak', 'soak', {'turns': 200}, {})
+
+    def nothing() -> Measured:
+        with EndedEarly() as early:
+            raise NotComing('no greeting')
+        early.require([])
+        return Measured({})
+
+    assert carry_out('soak', [], tmp_path, nothing) == 1
+    assert 'no greeting' in capsys.readouterr().err
+    assert read(tmp_path / 'scorecard.json')['soak']['turns'] == 200
+
+
+def test_an_error_in_the_bench_itself_is_not_swallowed():
+    with pytest.raises(ZeroDivisionError), EndedEarly():
+        _ = 1 / 0
+
+
+def test_what_is_replaced_stays_in_the_history(tmp_path):
+    card = tmp_path / 'scorecard.json'
+    for turns in (200, 8):
+        update(card, 'soak', 'soak', {'turns': turns, f'of_{turns}': 1}, {'commit': 'abc'})
+    update(card, 'idle', 'idle', {'pss_mb': 700.0}, {})
+    assert {key for key in read(card)['soak']} == {'turns', 'of_8', 'conditions'}
+    lines = [json.loads(line) for line in (tmp_path / 'history.jsonl').read_text().splitlines()]
+    assert [line['figures'].get('turns') for line in lines] == [200, 8, None]
+
+
+def test_after_ctrl_c_nothing_more_is_measured(monkeypatch, tmp_path):
+    begun = []
+
+    def bench(name: str, _: list[str]) -> int:
+        begun.append(name)
+        return INTERRUPTED_CODE if name == 'voice' else 1
+
+    monkeypatch.setattr(run, '_bench', bench)
+    assert run.main([]) == 1
+    assert begun == ['hearing', 'voice']
+
+
+@pytest.mark.parametrize('argv', [
+    ['--turns', '8', '--out', 'x'], ['--out=x', '--turns', '8'], ['--turns', '8']])
+def test_the_command_is_that_of_any_machine(argv):
+    assert command('soak', argv) == './va bench soak --turns 8'
+
+
+def test_the_work_of_others_is_told_from_ours(monkeypatch):
+    busy = {'user': 100.0, 'nice': 0.0, 'system': 20.0, 'irq': 0.0, 'softirq': 1.0, 'steal': 0.0}
+    ours, clock = [30.0, 5.0, 10.0, 5.0], [1000.0]
+    monkeypatch.setattr(psutil, 'cpu_times', lambda: SimpleNamespace(**busy))
+    monkeypatch.setattr('scorecard.os.times', lambda: (*ours, clock[0]))
+    monkeypatch.setattr('scorecard.time.monotonic', lambda: clock[0])
+    others = Others()
+    busy['user'] += 8.0
+    busy['steal'] += 1.0
+    ours[2] += 6.0
+    clock[0] += 10.0
+    assert others.share() == {'others_core_percent': 30.0, 'wall_s': 10}
+
+
+def sleeper() -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])
+
+
+def test_a_wait_ends_with_the_program():
+    process = sleeper()
+    watch('it', process, 0.01)
+    process.send_signal(signal.SIGKILL)
+    with pytest.raises(NotComing, match='it ended with exit code -9'):
+        watch('it', process, 600.0)
+    with pytest.raises(NotComing, match='it ended'):
+        wait_serving('it', 9, process, 600.0)
+
+
+def test_a_program_is_waited_for_until_it_serves():
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        port = free.getsockname()[1]
+    server, process = HealthServer(port), sleeper()
+    server.start()
+    try:
+        with pytest.raises(NotComing, match='not SERVING within 0 s: starting'):
+            wait_serving('it', port, process, 0.0)
+        server.set(True)
+        wait_serving('it', port, process, 60.0)
+    finally:
+        server.stop()
+        process.kill()
+        process.wait(10.0)
