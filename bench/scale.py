@@ -21,6 +21,7 @@ from waiting import wait_serving, watch
 
 COUNTS = (1, 2, 4)
 READY_S = 240.0
+HEALTH_S = 5.0
 SETTLE_S, WATCH_S = 15.0, 60.0
 """After the last of them is ready; then the measured time."""
 _PORTS_EACH = 10
@@ -85,7 +86,8 @@ def _costs(options: argparse.Namespace, server: bool) -> tuple[Costs, EndedEarly
     from va_common.ports import PORTS
 
     cost: Costs = {}
-    running: list[Assistant] = []
+    running: dict[int, Assistant] = {}
+    """By port offset."""
     with ExitStack() as stack, EndedEarly() as early:
         room = stack.enter_context(VirtualRoom(RoomSettings(out=str(options.out / 'scale'))))
         for count in COUNTS:
@@ -96,7 +98,7 @@ def _costs(options: argparse.Namespace, server: bool) -> tuple[Costs, EndedEarly
                 # One after the other: four that start at once only slow each other.
                 wait_serving(f'assistant {len(running) + 1}', PORTS['kwd'] + offset,
                              assistant.product.process, READY_S)
-                running.append(assistant)
+                running[offset] = assistant
             cost[count] = _cost(running, _server_processes(options.ollama) if server else [])
             print(f'  {count}: {cost[count]}', flush=True)
     return cost, early
@@ -116,17 +118,34 @@ def _assistant(number: int, options: argparse.Namespace, server: bool) -> tuple[
                      ('--namespace', f'robot{number + 1}')), offset
 
 
-def _cost(assistants: list[Any], server: list[Any]) -> dict[str, float]:
+def _cost(running: dict[int, Any], server: list[Any]) -> dict[str, float]:
     """Memory of all of them and the server, and their CPU while nobody speaks."""
     from soak import pss_mb
 
-    last = assistants[-1].product.process
+    *_, last = (assistant.product.process for assistant in running.values())
     watch('the last assistant', last, SETTLE_S)
-    processes = [p for assistant in assistants for p in assistant.product.processes()] + server
+    _require_serving(list(running))
+    processes = [p for assistant in running.values() for p in assistant.product.processes()]
+    processes += server
     before, began = _cpu_s(processes), time.monotonic()
     watch('the last assistant', last, WATCH_S)
     used = (_cpu_s(processes) - before) / (time.monotonic() - began)
+    _require_serving(list(running))
     return {'pss_mb': round(pss_mb(processes), 1), 'cpu_core_percent': round(100 * used, 1)}
+
+
+def _require_serving(offsets: list[int]) -> None:
+    """Raises NotComing when a node of one of them does not serve: it is being restarted."""
+    from voice.ears import NotComing
+
+    from va_common.health import ask, HealthState
+    from va_common.ports import PORTS
+
+    for number, offset in enumerate(offsets, 1):
+        for node, port in PORTS.items():
+            if (health := ask(port + offset, HEALTH_S)).state is not HealthState.SERVING:
+                raise NotComing(f'assistant {number} of {len(offsets)} did not stay up: {node} is '
+                                f'{health.state.value} {health.problem}'.rstrip())
 
 
 def _cpu_s(processes: list[Any]) -> float:
