@@ -124,17 +124,17 @@ def _cost(running: dict[int, Any], server: list[Any]) -> dict[str, float]:
 
     *_, last = (assistant.product.process for assistant in running.values())
     watch('the last assistant', last, SETTLE_S)
-    _require_serving(list(running))
+    require_serving(list(running))
     processes = [p for assistant in running.values() for p in assistant.product.processes()]
     processes += server
     before, began = _cpu_s(processes), time.monotonic()
     watch('the last assistant', last, WATCH_S)
     used = (_cpu_s(processes) - before) / (time.monotonic() - began)
-    _require_serving(list(running))
+    require_serving(list(running))
     return {'pss_mb': round(pss_mb(processes), 1), 'cpu_core_percent': round(100 * used, 1)}
 
 
-def _require_serving(offsets: list[int]) -> None:
+def require_serving(offsets: list[int]) -> None:
     """Raises NotComing when a node of one of them does not serve: it is being restarted."""
     from voice.ears import NotComing
 

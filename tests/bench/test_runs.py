@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from functools import partial
 import json
 import signal
 import socket
 import subprocess
-import sys
 from types import SimpleNamespace
 
 from boot import COMPONENTS, summary, WAYS
@@ -17,13 +17,14 @@ import psutil
 import pytest
 import run
 from scale import figures_of as scale_of
-from scale import has_model
+from scale import has_model, require_serving
 from scorecard import Others, read, update
 from soak import ChunkCounter, figures_of, growth, pss_mb
 from voice.ears import NotComing
 from waiting import wait_serving, watch
 
 from va_common.health import HealthServer
+from va_common.ports import PORTS
 
 
 def test_the_slowest_component_is_named():
@@ -75,6 +76,34 @@ def test_a_machine_that_does_not_carry_four_says_so():
     assert (figures['second_memory'], figures['each_further_mb']) == (0.6, {'2': 600.0})
     assert figures['assistants']['4'] == {'not_measured': 'why'}
     assert scale_of({1: {'pss_mb': 1000.0}})['second_memory'] is None
+
+
+def free_offset() -> int:
+    """For the health ports of an assistant: none of them is taken."""
+    for offset in range(20_000, 50_000, 10):
+        with ExitStack() as stack:
+            try:
+                for port in PORTS.values():
+                    stack.enter_context(socket.socket()).bind(('127.0.0.1', port + offset))
+            except OSError:
+                continue
+            return offset
+    raise RuntimeError('no free ports')
+
+
+def test_assistants_that_do_not_stay_up_are_not_measured():
+    offset = free_offset()
+    servers = {node: HealthServer(port + offset) for node, port in PORTS.items()}
+    with ExitStack() as stack:
+        for node, server in servers.items():
+            server.start()
+            stack.callback(server.stop)
+            server.set(node != 'tts', 'it is restarted')
+        with pytest.raises(NotComing, match='assistant 1 of 1 did not stay up: '
+                                            'tts is NOT_SERVING it is restarted'):
+            require_serving([offset])
+        servers['tts'].set(True)
+        require_serving([offset])
 
 
 def test_no_server_is_no_model():
