@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import Future
 
 import numpy as np
@@ -32,7 +33,7 @@ class FakeEars:
     def _read(self, from_s: float, to_s: float) -> np.ndarray:
         return np.zeros(16, np.int16)
 
-    def _transcribe(self, samples: np.ndarray) -> Transcription:
+    def _transcribe(self, samples: np.ndarray, quick: bool = False) -> Transcription:
         if self.error is not None:
             raise self.error
         return Transcription('Hello.', 'en', -0.1, 0.0, 1.0)
@@ -202,19 +203,51 @@ def test_a_turn_ends_when_the_clock_is_set_back():
 
 
 def test_a_slow_transcriber_gets_no_second_look_before_the_first_is_done():
-    looks: list[Future] = []
+    looks: list[tuple[Future, Callable]] = []
 
-    def slow(*_: object) -> Future:
-        looks.append(Future())
-        return looks[-1]
+    def slow(function: Callable) -> Future:
+        looks.append((Future(), function))
+        return looks[-1][0]
+
+    def done(nothing: bool = False) -> None:
+        future, function = looks[-1]
+        text = function()
+        future.set_result(None if nothing else text)
 
     ears = FakeEars(submit=slow)
     key = TurnKey(DIALOG, 1)
     ears.listening.start(TurnRequest(key, 100.0, over_playback=True), ears.events.append)
     ears.feed(1.2, 0.95)
     assert len(looks) == 1
-    looks[0].set_result(None)
+    done(nothing=True)
     ears.feed(0.5, 0.95)
     assert len(looks) == 2
     ears.feed(0.4, 0.0)
-    assert len(looks) == 3, 'the text of a pause is asked for in any case'
+    assert len(looks) == 2, 'the text of the pause is made instead'
+    done()
+    assert ears.told[-1] == (1, 'PARTIAL', 'SPEECH')
+
+
+def test_while_a_transcription_takes_long_only_the_newest_pause_waits_for_its_text():
+    jobs: list[tuple[Future, Callable]] = []
+
+    def slow(function: Callable) -> Future:
+        jobs.append((Future(), function))
+        return jobs[-1][0]
+
+    ears = FakeEars(submit=slow)
+    ears.start()
+    ears.feed(0.6, 0.95)
+    ears.feed(1.0, 0.0)
+    began = jobs[0][1]()  # and takes long
+    for _ in range(10):
+        ears.feed(0.6, 0.95)
+        ears.feed(1.0, 0.0)
+    assert len(jobs) == 2
+    jobs[0][0].set_result(began)
+    ears.feed(1.5, 0.0)
+    assert ears.told == [(1, 'STARTED', 'SPEECH')]
+    jobs[1][0].set_result(jobs[1][1]())
+    ears.feed(0.1, 0.0)
+    assert ears.told[-1] == (1, 'FINAL', 'SPEECH')
+    assert ears.events[-1].key.revision == 10 and len(jobs) == 2

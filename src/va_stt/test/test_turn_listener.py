@@ -168,6 +168,39 @@ def test_longest_utterance_ends_by_itself():
     assert s.events[-1].endpoint_s == pytest.approx(105, abs=0.1)
 
 
+def test_ten_false_ends_in_a_row_are_one_turn_with_all_of_its_sound():
+    s = Script().silence(1)
+    for _ in range(10):
+        s.voice(0.6).silence(1.5)
+    s.voice(0.6).silence(2.2)
+    assert s.kinds == ['STARTED', *['PARTIAL', 'RESUMED'] * 10, 'PARTIAL', 'FINAL']
+    asked = [a for a in s.actions if isinstance(a, TranscribeRequest)]
+    assert {a.from_s for a in asked} == {asked[0].from_s}
+    assert [a.revision for a in asked] == list(range(11))
+    assert s.events[-1].key.revision == 10 and s.turn.done
+
+
+def test_who_pauses_in_every_sentence_is_answered_after_the_longest_utterance():
+    s = Script(max_utterance_s=10.0)
+    while not s.turn.done and s.now_s < 160:
+        s.voice(2.5).silence(1.0)
+    (final,) = (e for e in s.events if e.kind is Kind.FINAL)
+    assert final.outcome is Outcome.SPEECH and final.text == 'What time is it?'
+    assert final.endpoint_reason == 'max_length'
+    assert final.endpoint_s <= 100 + 10 + 1.5
+    before = len(s.events)
+    s.voice(5).silence(3)  # goes on all the same: nobody listens to this turn any more
+    assert len(s.events) == before
+
+
+def test_endless_speech_that_nothing_is_made_of_ends_as_no_speech():
+    s = Script('Thank you.', answer=False, max_utterance_s=10.0, no_speech_timeout_s=4.0)
+    s.voice(11)
+    s.give(s.turn.on_text(0, heard('you', logprob=-1.5)))
+    s.silence(0.5)
+    assert s.events[-1].outcome is Outcome.NO_SPEECH and s.turn.done
+
+
 def test_invented_text_is_not_speech_and_listening_goes_on():
     s = Script(answer=False, no_speech_timeout_s=6.0).silence(1).voice(0.3).silence(0.4)
     s.give(s.turn.on_text(0, heard('Thank you for watching.', logprob=-1.4)))

@@ -56,6 +56,10 @@ class Listening:
         self._emit: Emit | None = None
         self._latest = TurnKey('')
         self._transcribing = 0
+        self._asked: tuple[TurnListener, TranscribeRequest] | None = None
+        """What the worker makes next; one thing, because an older one is outdated."""
+        self._made: tuple[TurnListener, TranscribeRequest] | None = None
+        """What it makes, or has made."""
 
     @property
     def current(self) -> TurnKey | None:
@@ -179,13 +183,17 @@ class Listening:
         turn = self._turn_or_fail()
         if request.glimpse and self._transcribing:
             return  # on a slow machine the text of the next pause comes first
+        waits, self._asked = self._asked is not None, (turn, request)
+        if waits:
+            return
         try:
-            job = self._submit_transcribe(self._run_transcribe, turn, request)
+            job = self._submit_transcribe(self._run_transcribe)
         except AssistantError as error:
+            self._asked = None
             self._act([] if request.glimpse else turn.fail(error))
             return
         self._transcribing += 1
-        job.add_done_callback(lambda done: self._take_text(turn, done, request))
+        job.add_done_callback(self._take_text)
 
     def _ask_judgement(self, request: JudgeRequest) -> None:
         if self._judge is None or self._submit_judge is None:
@@ -198,8 +206,11 @@ class Listening:
         job.add_done_callback(
             lambda done: self._take(turn, done, turn.on_judgement, request.revision))
 
-    def _run_transcribe(self, turn: TurnListener, request: TranscribeRequest) \
-            -> Transcription | None:
+    def _run_transcribe(self) -> Transcription | None:
+        with self._lock:
+            assert self._asked is not None
+            (turn, request), self._asked = self._asked, None
+            self._made = turn, request
         if not turn.wants(request.revision):
             return None
         sound = self._read(request.from_s, request.to_s)
@@ -210,10 +221,13 @@ class Listening:
             return None
         return self._judge(np.concatenate([self._read(*s) for s in request.stretches]))
 
-    def _take_text(self, turn: TurnListener, done: Future[Any],
-                   request: TranscribeRequest) -> None:
+    def _take_text(self, done: Future[Any]) -> None:
         with self._lock:
             self._transcribing -= 1
+            if done.cancelled():
+                self._made, self._asked = self._asked, None
+            assert self._made is not None
+            turn, request = self._made
         handle = turn.on_glimpse if request.glimpse else turn.on_text
         self._take(turn, done, handle, request.revision)
 
