@@ -35,7 +35,7 @@ from va_interfaces.srv import (
     StartListening,
     StopListening,
 )
-from va_loader import messages
+from va_loader import dialog_commands, messages
 from va_loader.dialog_events import NodeBack, NodeLost, Opened, Outcome
 from va_loader.dialog_manager import DialogManager
 from va_loader.dialog_port import DialogPort
@@ -392,6 +392,25 @@ def test_a_wake_while_speaking_stops_both_nodes(wired):
     wait_for(lambda: len(others.stops) == 2, 10.0, 'both stops')
     wait_for(lambda: len(others.listens) == 2, 10.0, 'listening again')
     assert others.listens[1].dialog_id == others.listens[0].dialog_id
+
+
+def test_an_apology_waits_until_tts_has_been_told_to_be_silent(wired, monkeypatch):
+    rig, others = wired
+    told, held = threading.Event(), asyncio.Event()
+
+    async def call(name, *_, **__):
+        if name == 'tts/stop':
+            told.set()
+            await held.wait()
+    monkeypatch.setattr(rig.port, '_call', call)
+    key = TurnKey('d20261122T102233.123456-1a2b', 1)
+    rig.port.execute(dialog_commands.StopReply(key, 'llm failed'))
+    rig.port.execute(dialog_commands.Speak('apology', 'Sorry.', key))
+    assert told.wait(10.0)
+    in_loop(rig.loop, rig.port.speak('I was asked for later.'))
+    assert others.spoken == ['I was asked for later.']
+    rig.loop.call_soon_threadsafe(held.set)
+    wait_for(lambda: others.spoken[1:] == ['Sorry.'], 10.0, 'the apology')
 
 
 def asked(others):

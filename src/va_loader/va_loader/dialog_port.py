@@ -69,6 +69,8 @@ class DialogPort:
         self._post = post
         self._phrases: dict[str, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._silencing = asyncio.Lock()
+        """Held while tts is told to be silent."""
         self._closed = False
         group = ReentrantCallbackGroup()
         self._start = node.create_client(StartService, 'stt/start', callback_group=group)
@@ -162,6 +164,8 @@ class DialogPort:
             task.cancel()
 
     async def _phrase(self, command: Speak) -> None:
+        async with self._silencing:
+            pass  # a stop that overtakes what is said after it would silence that, too
         try:
             await self.speak(command.text, command.key,
                              lambda: self._post(SpeakBegun(command.token)))
@@ -224,7 +228,11 @@ class DialogPort:
         await self._call('tts/pause', self._pauses, request)
 
     async def _cancel(self, name: str, client: Any, request: Any) -> None:
-        await self._call(name, client, request)
+        if name != 'tts/stop':
+            await self._call(name, client, request)
+            return
+        async with self._silencing:
+            await self._call(name, client, request)
 
     async def _call(self, name: str, client: Any, request: Any, attempts: int = 1) -> str:
         """Call a service of a node; what went wrong, for a person, or nothing."""
