@@ -98,6 +98,13 @@ def test_text_slower_than_speech_is_heard_in_parts_with_one_gap_each(stage: Stag
     assert stage.of(Kind.FINISHED)[0].position_s == pytest.approx(2.4, abs=0.05)
 
 
+def test_a_short_sentence_does_not_wait_for_the_next_when_it_is_silent(stage: Stage) -> None:
+    stage.synthesiser._rtf = 0.9  # of a machine on which it pays to join sentences
+    stage.reply(0, 'one two three four five. I think slowly. ')
+    stage.play(2)
+    assert spoken(stage) == ['one two three four five.', 'I think slowly.']
+
+
 def test_where_text_trickles_in_it_is_not_held_back_until_the_sentence_ends(stage: Stage) -> None:
     sentence = 'It was a long way from there to the old town on the other side of the hill'
     for number, word in enumerate(sentence.split()):

@@ -20,7 +20,7 @@ SAFETY = 0.75
 SHORTEST = 16
 """Characters that are allowed even if a gap comes before them: three words."""
 AFTER_GAP = 40
-"""The same where it is silent already: fewer would make the next gap."""
+"""The same where it is silent already; a whole sentence is said at once, however short."""
 LONGEST_FLOOR = 60
 """The same where speech is made slower than it is heard: gaps are rather many than long."""
 LARGEST = 220
@@ -62,10 +62,11 @@ def limits(ahead_s: float, rtf: float, speed: float = 1.0) -> Limits:
         ahead_s: seconds of sound that are still to be heard when it begins to be made.
     """
     gainful = _gainful(rtf, speed)
+    if ahead_s <= 0:
+        return Limits(length=max(gainful, AFTER_GAP))
     room = (SAFETY * ahead_s / rtf - EDGES_S - PAUSE_S) * speed / CHARACTER_S
-    shortest = max(gainful, SHORTEST if ahead_s > 0 else AFTER_GAP)
     return Limits(max(FEWEST_LETTERS, round(_LETTERS * gainful)),
-                  int(min(LARGEST, max(shortest, room))))
+                  int(min(LARGEST, max(SHORTEST, gainful, room))))
 
 
 def _gainful(rtf: float, speed: float) -> int:
