@@ -13,7 +13,7 @@ from va_common.testing import FakeClock, wait_for
 from va_llm.engine import CancelToken, ChatMessage, ChatRequest, Deadlines
 from va_llm.engine_health import EngineHealth
 from va_llm.history import History
-from va_llm.turn_runner import TurnRunner
+from va_llm.turn_runner import MAX_REPLY, TurnRunner
 
 sys.path.insert(0, str(Path(__file__).parent))
 from llm_fakes import FakeEngine
@@ -112,6 +112,15 @@ def test_stop(runner, engine, pieces):
     assert runner.stop('d1', 1, 'barge-in') == 1
     assert future.result(5).finish_reason == 'cancelled'
     assert end_of(pieces, FIRST).error.message == 'stopped: barge-in'
+
+
+def test_an_endless_answer_is_stopped(runner, engine, pieces):
+    engine.answer = ' '.join(['a' * 1000] * 40)
+    assert runner.answer(FIRST, 'Can you?').result(30).finish_reason == 'cancelled'
+    assert MAX_REPLY < len(text_of(pieces, FIRST)) <= MAX_REPLY + 1001
+    assert end_of(pieces, FIRST).error.code == ErrorCode.CANCELLED
+    engine.answer = 'Yes.'
+    assert runner.answer(SECOND, 'Sure?').result(30).finish_reason == 'stop'
 
 
 def test_a_stop_that_comes_before_its_turn(runner):

@@ -24,6 +24,9 @@ from va_llm.reply_writer import cancelled, ReplyPiece, ReplyWriter
 
 MAX_TEXT: Final = 8000
 """Letters of one message; more is not speech."""
+MAX_REPLY: Final = 19_000
+"""Letters of a reply at which it is stopped, whatever the engine was asked for: 20 minutes. tts
+takes 20 000."""
 _QUEUE: Final = 8
 _STOP_TIMEOUT_S: Final = 5.0
 
@@ -294,11 +297,18 @@ class TurnRunner:
         if job.cancel.cancelled:
             return Completion('cancelled')
 
+        length = 0
+
         def take(text: str) -> None:
+            nonlocal length
             with self._lock:
                 self._last_token = self._clock()
-            if not job.cancel.cancelled:
-                on_text(text)
+            if job.cancel.cancelled:
+                return
+            length += len(text)
+            on_text(text)
+            if job.key is not None and length > MAX_REPLY:
+                job.cancel.cancel(f'the reply is longer than {MAX_REPLY} letters')
 
         with self._lock:
             self._running_since, self._last_token = self._clock(), None
