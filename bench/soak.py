@@ -49,7 +49,7 @@ def _measure(options: argparse.Namespace) -> Measured:
     from virtual_room.room import VirtualRoom
     from virtual_room.room_process import RoomSettings
     from virtual_room.voices import Voices
-    from voice.ears import Ears
+    from voice.ears import Ears, NotComing
     from voice.reports import records
     from voice.systems import Assistant
     from voice.talk import Talk
@@ -81,6 +81,8 @@ def _measure(options: argparse.Namespace) -> Measured:
             assistant.stop()
     early.require(memory)
     latency = [record['data'] for record in records(assistant.log_dir, 'LATENCY')]
+    if not any(data.get('first_token') for data in latency):
+        raise NotComing('not one question was answered')
     figures = figures_of(memory, latency, chunks)
     return Measured({'soak': ('soak', figures)}, {
         'n': f'{figures["turns"]} of {options.turns} turns', 'silence_ms': SILENCE_MS},
