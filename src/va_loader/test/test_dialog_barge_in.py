@@ -7,6 +7,7 @@ from dialog_talk import RULES, Talk
 import pytest
 
 from va_common.ids import TurnKey
+from va_loader.dialog_barge_in import OWN_WORDS
 from va_loader.dialog_commands import (
     How,
     PauseReply,
@@ -248,6 +249,39 @@ def test_stt_that_refuses_leaves_the_answer_alone(talk):
     talk.tell(ListenFailed(talk.over, 'busy'))
     assert talk.state == 'speaking'
     assert not talk.of(Speak)[1:], 'no apology'
+
+
+def test_the_end_of_its_own_answer_is_no_next_question(talk):
+    talk.alarm()
+    talk.play(PlaybackKind.FINISHED, 'It is noon.')
+    assert (talk.state, talk.key) == ('listening', talk.over)
+    stop, = talk.of(StopListening, talk.words('is noon'))
+    assert (stop.key, stop.reason) == (talk.over, OWN_WORDS)
+    assert (talk.state, talk.key.turn) == ('follow_up', 3)
+    assert not talk.end_of_turn('is noon'), 'a late end of it is of an older turn'
+
+
+def test_what_the_user_says_at_the_end_of_an_answer_is_the_next_question(talk):
+    talk.alarm()
+    talk.play(PlaybackKind.FINISHED, 'It is noon.')
+    assert not talk.of(StopListening, talk.words('And tomorrow?'))
+    talk.end_of_turn('And tomorrow?')
+    assert (talk.state, talk.key) == ('thinking', talk.over)
+
+
+@pytest.mark.parametrize('ended', [False, True])
+def test_its_own_apology_is_no_next_question(ended):
+    talk = Talk(replace(RULES, apologies=('Sorry, please ask again.',))).asked()
+    over = talk.of(StartListening)[-1].key
+    talk.piece('', is_last=True)
+    assert talk.of(Speak)[-1].text == 'Sorry, please ask again.'
+    talk.tell(SpeechStarted(over, talk.now, talk.now - 0.2))
+    if ended:
+        talk.say_phrase()
+    stop, = talk.of(StopListening, talk.tell(
+        SpeechPartial(over, talk.now, 'Please ask again.', 'en', 0.9, talk.now)))
+    assert stop.key == over
+    assert talk.state == ('follow_up' if ended else 'speaking')
 
 
 def test_words_over_the_apology_for_a_lost_node_replace_the_question(talk):

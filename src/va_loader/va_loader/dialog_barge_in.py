@@ -100,9 +100,15 @@ class DialogBargeIn(DialogRecovery):
         return False
 
     def _is_own(self, text: str) -> bool:
-        """Whether the words are those of the answer that is being spoken."""
+        """Whether the words are those that the assistant is saying, or has just said."""
         turn = self._require_turn()
-        return turn.reply is not None and is_own(text, turn.reply.text, turn.heard)
+        said = turn.begun_over or self._saying(turn)
+        return is_own(text, said, turn.heard if self.step in ANSWERING else said)
+
+    def _saying(self, turn: Turn) -> str:
+        if self.step is Step.APOLOGISING:
+            return self._apology
+        return turn.reply.text if turn.reply is not None else ''
 
     def _quieten(self, how: How) -> None:
         turn = self._require_turn()
@@ -153,6 +159,7 @@ class DialogBargeIn(DialogRecovery):
     def _follow_up(self, from_s: float) -> None:
         over = self._over
         if over is not None and over.started:
+            over.begun_over = self._saying(self._require_turn())
             self._adopt(over)  # the user spoke before the answer was over
             return
         super()._follow_up(from_s)

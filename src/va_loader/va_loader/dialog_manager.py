@@ -18,7 +18,7 @@ from va_common.errors import ErrorCode
 from va_common.ids import new_dialog_id, TurnKey
 from va_loader.dialog_answer import DialogAnswer
 from va_loader.dialog_barge_in import OWN_WORDS
-from va_loader.dialog_commands import Command, OpenDialog
+from va_loader.dialog_commands import Command, OpenDialog, StopListening
 from va_loader.dialog_core import HEARING, PHRASE_TIMEOUT_S, Step
 from va_loader.dialog_events import (
     Closed,
@@ -164,8 +164,12 @@ class DialogManager(DialogAnswer):
         if over is not None:
             self._on_partial_over(over, event)
         turn = self._current(event.key, HEARING)
-        if turn is not None:
-            turn.partial = event
+        if turn is None:
+            return
+        turn.partial = event
+        if turn.begun_over and self._is_own(event.text):
+            self._out.add(StopListening(turn.key, OWN_WORDS))
+            self._follow_up(self._now)
 
     def _on_final(self, event: SpeechFinal) -> None:
         over = self._over_of(event.key)

@@ -38,6 +38,8 @@ class Turn:
     """Whether the user began to speak."""
     speech_start_s: float = 0.0
     """When, if it was over the answer before."""
+    begun_over: str = ''
+    """What the assistant was saying to its end when the user seemed to begin."""
     partial: SpeechPartial | None = None
     """What the user has said up to his last pause."""
     final: bool = False
