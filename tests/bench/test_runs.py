@@ -16,6 +16,7 @@ from command_line import carry_out, command, EndedEarly, INTERRUPTED_CODE, Measu
 import psutil
 import pytest
 import run
+from scale import _measure as scale_measure
 from scale import figures_of as scale_of
 from scale import has_model, require_serving
 from scorecard import Others, read, update
@@ -76,6 +77,23 @@ def test_a_machine_that_does_not_carry_four_says_so():
     assert (figures['second_memory'], figures['each_further_mb']) == (0.6, {'2': 600.0})
     assert figures['assistants']['4'] == {'not_measured': 'why'}
     assert scale_of({1: {'pss_mb': 1000.0}})['second_memory'] is None
+
+
+@pytest.mark.parametrize(('reason', 'done', 'ended_early', 'counts'), [
+    ('assistant 3 was not SERVING', (1, 2), '', {1, 2, 4}),
+    ('assistant 2 was not SERVING', (1,), 'assistant 2 was not SERVING', {1, 2, 4}),
+    ('interrupted', (1, 2), 'interrupted', {1, 2})])
+def test_two_of_four_are_a_result(monkeypatch, reason, done, ended_early, counts):
+    early = EndedEarly()
+    early.reason = reason
+    monkeypatch.setattr('scale._costs', lambda *_: (
+        {count: {'pss_mb': 900.0 * count} for count in done}, early))
+    found = scale_measure(SimpleNamespace(ollama='nonsense', model='x'))
+    assert found.ended_early == ended_early
+    _, figures = found.parts['scale']
+    assert set(figures['assistants']) == {str(count) for count in counts}
+    if 4 in counts:
+        assert figures['assistants']['4'] == {'not_measured': reason}
 
 
 def free_offset() -> int:
