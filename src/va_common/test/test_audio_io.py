@@ -73,6 +73,23 @@ def test_a_block_longer_than_the_buffer_leaves_its_tail():
     assert buffer.end_s == pytest.approx(5.25)
 
 
+def test_a_long_stream_is_held_as_it_was_overwritten_too():
+    buffer, random, held = TimedBuffer(0.5, rate=1000), np.random.default_rng(0), []
+    now_s = 20.0
+    for _ in range(200):
+        count = int(random.integers(0, 240))
+        buffer.append(ramp(count, len(held)), now_s)
+        held += list(range(len(held), len(held) + count))
+        now_s += count / 1000
+        if count > 100:
+            buffer.overwrite(np.full(50, -1, np.int16), now_s - 0.08)
+            held[-80:-30] = [-1] * 50
+        newest = held[-500:]
+        assert buffer.read(0.0, 99.0).tolist() == newest
+        assert buffer.read(now_s - 0.3, now_s - 0.1).tolist() == newest[-300:-100]
+    assert len(held) > 10_000
+
+
 def test_a_gap_empties_the_buffer():
     buffer = TimedBuffer(1.0, rate=1000)
     buffer.append(ramp(300), 50.0)

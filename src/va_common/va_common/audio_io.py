@@ -78,7 +78,10 @@ class TimedBuffer:
 
     def __init__(self, seconds: float, rate: int = SAMPLE_RATE) -> None:
         self._rate = rate
-        self._samples = np.zeros(round(seconds * rate), np.int16)
+        self._size = round(seconds * rate)
+        # What is held ends at _end; with room for as much again it is moved but once in a while.
+        self._samples = np.zeros(2 * self._size, np.int16)
+        self._end = 0
         self._count = 0
         self._end_s = 0.0
         self._lock = threading.Lock()
@@ -103,33 +106,30 @@ class TimedBuffer:
         with self._lock:
             if abs(start_s - self._end_s) > 0.05:
                 self._count = 0
-            size = len(self._samples)
-            tail = samples[-size:]
-            keep = min(self._count, size - len(tail))
-            if keep:
-                self._samples[size - keep - len(tail):size - len(tail)] = \
-                    self._samples[size - keep:].copy()
-            if len(tail):
-                self._samples[size - len(tail):] = tail
+            tail = samples[-self._size:]
+            keep = min(self._count, self._size - len(tail))
+            if self._end + len(tail) > len(self._samples):
+                self._samples[:keep] = self._samples[self._end - keep:self._end]
+                self._end = keep
+            self._samples[self._end:self._end + len(tail)] = tail
+            self._end += len(tail)
             self._count = keep + len(tail)
             self._end_s = start_s + len(samples) / self._rate
 
     def overwrite(self, samples: Int16, start_s: float) -> None:
         """Put other samples where some are held; what is not held is left out."""
         with self._lock:
-            size = len(self._samples)
-            first = size - round((self._end_s - start_s) * self._rate)
-            low = max(size - self._count, first, 0)
-            high = min(size, first + len(samples))
+            first = self._end - round((self._end_s - start_s) * self._rate)
+            low = max(self._end - self._count, first)
+            high = min(self._end, first + len(samples))
             if high > low:
                 self._samples[low:high] = samples[low - first:high - first]
 
     def read(self, from_s: float, to_s: float) -> Int16:
         """A copy of what is held of [from_s, to_s), int16 (n,); empty when nothing is."""
         with self._lock:
-            size = len(self._samples)
-            first = size - round((self._end_s - from_s) * self._rate)
-            last = size - round((self._end_s - to_s) * self._rate)
-            low = max(size - self._count, first)
-            high = min(size, last)
+            first = self._end - round((self._end_s - from_s) * self._rate)
+            last = self._end - round((self._end_s - to_s) * self._rate)
+            low = max(self._end - self._count, first)
+            high = min(self._end, last)
             return self._samples[low:high].copy() if high > low else np.zeros(0, np.int16)

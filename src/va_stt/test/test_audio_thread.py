@@ -36,7 +36,7 @@ class FakeSource:
     def start(self) -> None:
         self.calls.append('start')
 
-    def read(self, timeout_s: float) -> Block | None:
+    def read(self, timeout_s: float, ahead_s: float = 0.0) -> Block | None:
         if self.failing.wait(0.002):
             raise AssistantError(ErrorCode.DEVICE_FAILED, 'unplugged')
         return BLOCK
@@ -52,6 +52,8 @@ class FakeSource:
 
 
 class FakeSink:
+    wants_s = 0.0
+
     def __init__(self, error: Exception | None = None) -> None:
         self.blocks = self.restarts = 0
         self.error = error

@@ -25,6 +25,8 @@ BACK_S = 20.0
 class Ear:
     """Counts what it hears."""
 
+    wants_s = 0.0
+
     def __init__(self) -> None:
         self.samples = 0
 

@@ -87,6 +87,39 @@ def test_in_a_quiet_room_it_takes_sound_by_the_chunk_and_no_later(ear):
     assert len(ear.detector.frames) < 2.5 * RATE / FRAME
 
 
+def test_at_rest_it_tells_how_much_it_waits_for_and_no_less_would_do(ear):
+    ear.hear(ear.noise(4.0))
+    for _ in range(25):
+        wanted = round(ear.pipeline.wants_s * RATE)
+        assert wanted > 0
+        count = len(ear.chunks)
+        ear.hear(ear.noise((wanted - BLOCK) / RATE))
+        assert len(ear.chunks) == count
+        ear.hear(ear.noise(BLOCK / RATE))
+        assert len(ear.chunks) == count + 1
+
+
+def test_sound_that_does_not_fill_a_block_counts_in_what_it_waits_for(ear):
+    ear.hear(ear.noise(4.0))
+    before = ear.pipeline.wants_s
+    ear.pipeline.feed(Block(np.zeros(100, np.int16), ear.now_s))
+    assert ear.pipeline.wants_s == pytest.approx(before - 100 / RATE)
+
+
+def test_it_waits_for_nothing_while_somebody_speaks_or_the_speaker_plays(ear):
+    ear.hear(ear.noise(4.0))
+    assert ear.pipeline.wants_s > 0.0
+    ear.far_end.add(np.full(CHUNK, 2000, np.int16), ear.now_s)
+    assert ear.pipeline.wants_s == 0.0
+    ear.hear(ear.noise(4.0))
+    assert ear.pipeline.wants_s > 0.0
+    ear.hear(voice(0.2))
+    assert ear.pipeline.wants_s == 0.0
+    ear.hear(ear.noise(4.0))
+    ear.pipeline.restart()
+    assert ear.pipeline.wants_s == 0.0
+
+
 def test_every_sample_comes_out_once_and_at_its_time(ear):
     sound = np.concatenate(
         [ear.noise(4.0), voice(0.5), ear.noise(4.0), voice(0.3), ear.noise(0.1)])

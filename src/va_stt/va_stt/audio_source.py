@@ -19,8 +19,12 @@ class AudioSource(Protocol):
         """Let sound flow. Raises AssistantError DEVICE_FAILED."""
         ...
 
-    def read(self, timeout_s: float) -> Block | None:
+    def read(self, timeout_s: float, ahead_s: float = 0.0) -> Block | None:
         """The next block, None when none came in time.
+
+        Args:
+            timeout_s: bounds the wait.
+            ahead_s: less sound than this need not be given yet: the reader can sleep.
 
         Raises:
             AssistantError: DEVICE_FAILED when the source is lost and must be opened again.

@@ -23,6 +23,11 @@ STOP_TIMEOUT_S = 3.0
 class BlockSink(Protocol):
     """What the blocks go to: :class:`~va_stt.capture_pipeline.CapturePipeline`."""
 
+    @property
+    def wants_s(self) -> float:
+        """Seconds of sound before which it would only wait for more."""
+        ...
+
     def feed(self, block: Block) -> None:
         """Take the next block."""
         ...
@@ -131,7 +136,7 @@ class AudioThread:
 
     def _step(self) -> None:
         try:
-            block = self._source.read(READ_TIMEOUT_S)
+            block = self._source.read(READ_TIMEOUT_S, self._sink.wants_s)
         except AssistantError as error:
             self._lose(error)
             self._reopen()

@@ -10,7 +10,7 @@ import numpy as np
 
 from va_common.audio_io import CHUNK_S, TimedBuffer
 from va_common.level_meter import LevelMeter
-from va_stt.blocks import Block, GapFiller, Int16, joined, MIN_GAP_S, Reblock
+from va_stt.blocks import Block, GapFiller, Int16, joined, MIN_GAP_S, RATE, Reblock
 from va_stt.echo_canceller import EchoCanceller
 from va_stt.echo_report import EchoReport
 from va_stt.far_end import FarEnd
@@ -83,6 +83,7 @@ class CapturePipeline:
         self.echo = EchoReport()
         self.gaps = GapFiller()
         self._waiting: deque[Block] = deque()
+        self._newest_s = 0.0
         self._blocks = Reblock(BLOCK)
         self._chunks = Reblock(CHUNK)
         self._frames = Reblock(FRAME)
@@ -91,20 +92,32 @@ class CapturePipeline:
     def feed(self, block: Block) -> None:
         """Take the next block of the microphone, any length, int16, 16 kHz."""
         self._waiting.extend(self._blocks.feed(self.gaps.feed(block)))
-        newest_s = block.end_s
+        self._newest_s = block.end_s
         while self._waiting:
             first = self._waiting[0]
             if not self._far_end.covers(first.end_s) \
-                    and abs(newest_s - first.end_s) < REFERENCE_WAIT_S:
+                    and abs(self._newest_s - first.end_s) < REFERENCE_WAIT_S:
                 return
             count = self._blocks_at_once(first)
             if len(self._waiting) < count:
                 return
             self._process(joined([self._waiting.popleft() for _ in range(count)]))
 
+    @property
+    def wants_s(self) -> float:
+        """Seconds of sound before which it would only wait for more; 0 to a chunk."""
+        if not self._rests(self._newest_s):
+            return 0.0
+        return max(0, self._chunks.missing + self._blocks.missing
+                   - (len(self._waiting) + 1) * BLOCK) / RATE
+
+    def _rests(self, at_s: float) -> bool:
+        """Whether nobody speaks and nothing plays."""
+        return self._detector.rests and self._far_end.is_silent(at_s - ECHO_S)
+
     def _blocks_at_once(self, first: Block) -> int:
-        """One; while nobody speaks and nothing plays, those of a chunk: nobody waits for less."""
-        if not self._detector.rests or not self._far_end.is_silent(first.start_s - ECHO_S):
+        """One; while it rests, those of a chunk: nobody waits for less."""
+        if not self._rests(first.start_s):
             return 1
         count = self._chunks.missing // BLOCK
         last = self._waiting[min(count, len(self._waiting)) - 1]

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-import queue
+import math
 import time
 from typing import Any
 
@@ -24,6 +24,7 @@ from va_common.port_audio import (
     refresh_devices,
 )
 from va_common.sound_server import DefaultDevice
+from va_stt.block_queue import BlockQueue
 from va_stt.blocks import Block, RATE
 from va_stt.capture_clock import CaptureClock
 from va_stt.channels import ChannelMix
@@ -92,7 +93,7 @@ class Microphone:
         self._rate = rate
         self._stream: Any = None
         self._format: StreamFormat | None = None
-        self._queue: queue.Queue[tuple[bytes, float]] = queue.Queue(QUEUE_BLOCKS)
+        self._queue = BlockQueue(QUEUE_BLOCKS)
         self._heard_at = 0.0
         self._heard = False
         self._calls = DeviceCalls(lambda: f'microphone {self._label!r}')
@@ -149,7 +150,7 @@ class Microphone:
         """
         if self._stream is None or self._format is None:
             raise AssistantError(ErrorCode.DEVICE_FAILED, 'the microphone is not open')
-        self._drain()
+        self._queue.clear()
         self._converter.reset()
         self._heard = False
         self._heard_at = time.monotonic()
@@ -158,8 +159,12 @@ class Microphone:
         except load_sounddevice().PortAudioError as error:
             raise self._failure('cannot be started', self._format.name, error) from error
 
-    def read(self, timeout_s: float) -> Block | None:
+    def read(self, timeout_s: float, ahead_s: float = 0.0) -> Block | None:
         """The next block; None when none came in time, or its time is not known yet.
+
+        Args:
+            timeout_s: bounds the wait.
+            ahead_s: wake only once so much sound is there, this block included.
 
         Raises:
             AssistantError: DEVICE_FAILED when the stream ended, gives nothing for ``STALL_S``, or
@@ -168,12 +173,11 @@ class Microphone:
         moved = self._default.problem()
         if moved is not None:
             raise self._lost(moved)
-        try:
-            data, start_s = self._queue.get(timeout=timeout_s)
-        except queue.Empty:
+        taken = self._queue.take(math.ceil(ahead_s / BLOCK_S - 0.01), timeout_s)
+        if taken is None:
             self._raise_if_lost()
             return None
-        return self._converter.convert(data, start_s)
+        return self._converter.convert(*taken)
 
     def stop(self) -> None:
         """Stop the stream; idempotent."""
@@ -212,9 +216,7 @@ class Microphone:
         latency_s = times.currentTime - times.inputBufferAdcTime
         if times.inputBufferAdcTime <= 0.0 or not 0.0 <= latency_s < MAX_LATENCY_S:
             latency_s = frames / self._stream_rate()  # the host API does not tell
-        try:
-            self._queue.put_nowait((bytes(data), now_s - latency_s))
-        except queue.Full:
+        if not self._queue.put((bytes(data), now_s - latency_s)):
             self.missed_blocks += 1
 
     def _stream_rate(self) -> int:
@@ -232,13 +234,6 @@ class Microphone:
     def _lost(self, why: str) -> AssistantError:
         message = f'microphone {self._label!r} is gone: {why}; plug it in'
         return AssistantError(ErrorCode.DEVICE_FAILED, message)
-
-    def _drain(self) -> None:
-        while True:
-            try:
-                self._queue.get_nowait()
-            except queue.Empty:
-                return
 
     def _failure(self, what: str, name: str, error: Exception) -> AssistantError:
         return AssistantError(ErrorCode.DEVICE_FAILED, f'microphone {name!r} {what}: {error}')

@@ -52,8 +52,8 @@ class TopicSource:
         self._next_sequence = None
         self._running = True
 
-    def read(self, timeout_s: float) -> Block | None:
-        """The next chunk as mono 16 kHz; None when none came in time."""
+    def read(self, timeout_s: float, ahead_s: float = 0.0) -> Block | None:
+        """The next chunk as mono 16 kHz, however short; None when none came in time."""
         try:
             samples, rate, start_s = self._queue.get(timeout=timeout_s)
         except queue.Empty:
