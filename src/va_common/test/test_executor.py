@@ -2,12 +2,12 @@
 import threading
 
 import pytest
-from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
 from rclpy.node import Node
 from std_msgs.msg import Int32
 
 from va_common import qos
-from va_common.executor import brief, NodeExecutor
+from va_common.executor import NodeExecutor
 from va_common.spinning import Spinner
 from va_common.testing import ros_context, wait_for
 
@@ -46,8 +46,6 @@ def send(node, callback, count=MESSAGES, **group):
         callback(message)
         heard.append(message.data)
 
-    if getattr(callback, 'is_brief', False):
-        hear = brief(hear)
     node.create_subscription(Int32, 'numbers', hear, qos.AUDIO, **group)
     publisher = node.create_publisher(Int32, 'numbers', qos.AUDIO)
     wait_for(publisher.get_subscription_count, 10, 'the subscription')
@@ -57,23 +55,7 @@ def send(node, callback, count=MESSAGES, **group):
     return heard
 
 
-def test_a_brief_callback_runs_in_the_thread_that_waits(bench):
-    node, _ = bench
-    threads = set()
-    heard = send(node, brief(lambda _: threads.add(threading.current_thread().name)))
-    assert heard == list(range(MESSAGES))
-    assert threads == {'executor'}
-
-
-def test_a_brief_message_costs_one_turn(bench):
-    node, executor = bench
-    before = executor.turns
-    send(node, brief(lambda _: None))
-    # And those that the two new entities, and what the middleware tells of them, cost.
-    assert executor.turns - before < MESSAGES + 30
-
-
-def test_another_callback_runs_in_the_pool_and_once(bench):
+def test_a_callback_runs_in_the_pool_and_once(bench):
     node, _ = bench
     threads = []
     heard = send(node, lambda _: threads.append(threading.current_thread().name))
@@ -85,8 +67,9 @@ def test_another_callback_runs_in_the_pool_and_once(bench):
 def test_one_that_blocks_holds_up_nobody_else(bench):
     node, _ = bench
     release, ticked = threading.Event(), threading.Event()
-    node.create_timer(0.01, lambda: release.wait(20), callback_group=ReentrantCallbackGroup())
-    node.create_timer(0.01, brief(lambda: ticked.set()), callback_group=ReentrantCallbackGroup())
+    node.create_timer(
+        0.01, lambda: release.wait(20), callback_group=MutuallyExclusiveCallbackGroup())
+    node.create_timer(0.01, ticked.set, callback_group=ReentrantCallbackGroup())
     try:
         assert ticked.wait(10)
         ticked.clear()
@@ -95,7 +78,7 @@ def test_one_that_blocks_holds_up_nobody_else(bench):
         release.set()
 
 
-def test_brief_or_not_one_group_is_never_in_two_callbacks(bench):
+def test_one_group_is_never_in_two_callbacks(bench):
     node, _ = bench
     inside, both, ticks = threading.Lock(), [], []
 
@@ -107,15 +90,14 @@ def test_brief_or_not_one_group_is_never_in_two_callbacks(bench):
         inside.release()
 
     node.create_timer(0.001, enter)
-    node.create_timer(0.001, brief(lambda: enter()))
+    node.create_timer(0.001, enter)
     wait_for(lambda: len(ticks) > 100, 10, 'the timers')
     assert not both
 
 
-@pytest.mark.parametrize('mark', [brief, lambda callback: callback])
-def test_what_a_callback_raises_comes_out(bench, mark):
+def test_what_a_callback_raises_comes_out(bench):
     node, _ = bench
-    node.create_timer(0.01, mark(lambda: 1 / 0))
+    node.create_timer(0.01, lambda: 1 / 0)
     wait_for(lambda: node.failures, 10, 'the failure')
     assert isinstance(node.failures[0], ZeroDivisionError)
 

@@ -11,12 +11,12 @@ from va_common import qos
 from va_common.audio_io import SAMPLE_RATE
 from va_common.audio_messages import from_chunk
 from va_common.errors import AssistantError, error_of, ErrorCode
-from va_common.executor import brief
 from va_common.lifecycle import AssistantNode
 from va_common.log_places import clip_folder
 from va_common.model_catalogue import model_path, models_dir
 from va_common.ros_time import to_msg, to_seconds
 from va_common.settings import SettingValue
+from va_common.stream_subscription import StreamSubscription
 from va_common.worker import Worker
 from va_interfaces.msg import AudioChunk, Wake
 from va_kwd.detector import Detection, Detector
@@ -80,8 +80,8 @@ class KwdNode(AssistantNode):
         self._wakes = self.create_publisher(Wake, 'kwd/wake', qos.EVENTS)
         self._entities = [
             (self.destroy_publisher, self._wakes),
-            (self.destroy_subscription, self.create_subscription(
-                AudioChunk, 'stt/audio', self._on_audio, qos.AUDIO)),
+            (StreamSubscription.close, StreamSubscription(
+                self, AudioChunk, 'stt/audio', self._on_audio, qos.AUDIO, self._hearing_failed)),
         ]
         self.log.info('listening for', words=','.join(word.name for word in words))
 
@@ -167,7 +167,6 @@ class KwdNode(AssistantNode):
 
     # Sound ------------------------------------------------------------------------------------
 
-    @brief
     def _on_audio(self, message: AudioChunk) -> None:
         queue = self._queue
         if not self.is_active or queue is None:
@@ -180,6 +179,9 @@ class KwdNode(AssistantNode):
             return
         self.progress.advance('chunks')
         queue.put((samples, message.sequence, to_seconds(message.header.stamp)))
+
+    def _hearing_failed(self, raised: Exception) -> None:
+        self.fail(f'stt/audio cannot be taken: {error_of(raised).message}')
 
     def _warn(self, count: str, message: str) -> None:
         """Count a loss; a line in the log every 10 s at most for each kind."""
