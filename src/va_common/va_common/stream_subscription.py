@@ -8,10 +8,10 @@ import threading
 from typing import Any
 
 from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.guard_condition import GuardCondition
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.qos import QoSProfile
-from rclpy.subscription import Subscription
 
 from va_common.errors import AssistantError, ErrorCode
 
@@ -20,10 +20,10 @@ _LOOK_NS = 1_000_000_000
 
 
 class _Apart(ReentrantCallbackGroup):  # type: ignore[misc]
-    """Executors leave its subscriptions alone; events of the middleware they handle as ever."""
+    """Executors leave its entities alone."""
 
     def can_execute(self, entity: Any) -> bool:
-        return not isinstance(entity, Subscription)
+        return False
 
 
 class StreamSubscription:
@@ -49,8 +49,10 @@ class StreamSubscription:
         self._failed = failed
         self._closing = threading.Event()
         self._wake = GuardCondition(None, None, node.context)
+        # Without events: rmw_fastrtps wakes who waits for them with each message, too.
         self._subscription = node.create_subscription(
-            message_type, topic, callback, profile, callback_group=_Apart())
+            message_type, topic, callback, profile, callback_group=_Apart(),
+            event_callbacks=SubscriptionEventCallbacks(use_default_callbacks=False))
         self._thread = threading.Thread(target=self._run, name=topic, daemon=True)
         self._thread.start()
 
