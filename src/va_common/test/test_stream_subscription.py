@@ -109,7 +109,7 @@ def test_closed_it_hears_nothing_and_can_be_closed_again(node):
 
 
 def test_it_can_be_made_again_and_again(node):
-    for number in range(10):
+    for _ in range(10):
         heard = []
         stream, publisher = subscribe(node, lambda message, heard=heard: heard.append(message))
         send(publisher, heard, 1)
