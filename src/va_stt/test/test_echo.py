@@ -80,6 +80,23 @@ def test_nobody_is_heard_in_the_own_voice(detector, reply, whisper):
     assert bench.events == []
 
 
+@pytest.mark.parametrize('late_s', [0.0, 0.03, 0.06])
+def test_nobody_is_near_in_an_answer_that_plays_later_than_reported(detector, say, late_s):
+    """The linear canceller hears a person in it, AEC3 takes it all: both must agree."""
+    answer = say('I have set a timer for ten minutes.')
+    far = join(0.5, answer, 1.0, answer, 0.5)
+    echo = fftconvolve(far, room(0.06))[:len(far)]
+    echo = float_to_int16(echo + np.random.default_rng(1).standard_normal(len(far)) * 5e-4)
+    second = round(1.3 * RATE) + len(answer)
+    echo[second:] = np.roll(echo[second:], round(late_s * RATE))
+    bench = Bench(detector, None, canceller=WebrtcAec3())
+    reference = np.append(float_to_int16(far), np.zeros(CHUNK, np.int16))
+    bench.far_end.add(reference, T0)
+    for first in range(0, len(echo) - BLOCK + 1, BLOCK):
+        bench.pipeline.feed(Block(echo[first:first + BLOCK], T0 + first / RATE))
+    assert [f.start_s - T0 for f in bench.frames if f.echo and f.near] == []
+
+
 @pytest.mark.parametrize(('question', 'voice', 'at_s'), [
     ('What time is it?', 'bf_emma', 10), ('Tell me a joke about robots.', 'af_heart', 11),
     ('What is the capital of France?', 'am_michael', 12)])

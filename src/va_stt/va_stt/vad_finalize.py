@@ -146,7 +146,7 @@ class Endpointing:
     """Whether what sounds and reads complete ends it earlier."""
     sure: float = 0.55
     """Probability of an end, by its sound, from which it is one at once. Of a hundred sentences
-    with a pause (``./va bench hearing --only turns``) 0.55 ends 60 % at once and cuts off 6,
+    with a pause (``./va bench hearing --only turns``) 0.55 ends 60 % at once and cuts off 4,
     0.62 ends 36 % and cuts off 3, 0.5 ends 63 % and cuts off 16."""
     patient_s: float = 1.5
     """Silence that ends it however it sounds, if it reads like a whole sentence: few people pause
