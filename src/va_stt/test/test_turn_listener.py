@@ -252,6 +252,16 @@ def test_smart_end_comes_early_and_never_late():
     assert s.events[-1].endpoint_reason == 'smart'
 
 
+@pytest.mark.parametrize(('text', 'probability', 'ended'), [
+    ('Turn on the light.', 0.55, False), ('Turn on the light.', 0.65, True),
+    ('Turn on the light beside my bed.', 0.55, True),
+    ('Turn on the light beside my bed.', 0.4, False)])
+def test_less_certainty_will_do_after_many_words(text, probability, ended):
+    s = Script(text, endpointing=Endpointing(2.0, smart=True)).voice(1).silence(0.4)
+    s.give(s.turn.on_judgement(0, probability))
+    assert ('FINAL' in s.kinds) is ended
+
+
 def test_text_that_must_go_on_outweighs_a_sound_that_seems_finished():
     s = Script('Set a timer for.', endpointing=Endpointing(2.0, smart=True))
     s.voice(1).silence(0.4)
@@ -302,7 +312,8 @@ def test_smart_end_waits_for_the_text():
 
 
 @pytest.mark.parametrize(('text', 'reason', 'after_s'), [
-    ('Turn on the light.', 'smart', 1.5), ('Turn on the', 'silence', 2.0)])
+    ('Turn on the light.', 'smart', 1.5), ('Turn on the', 'silence', 2.0),
+    ('Turn on the light beside my bed.', 'smart', 1.0)])
 def test_what_does_not_sound_finished_is_judged_once_and_waited_for(text, reason, after_s):
     s = Script(text, endpointing=Endpointing(2.0, smart=True)).voice(1).silence(0.2)
     s.give(s.turn.on_judgement(0, 0.1))

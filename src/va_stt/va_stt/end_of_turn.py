@@ -5,9 +5,16 @@ Smart Turn alone takes nearly every pause of a fluent voice for an end (0.95 and
 them apart is in the last hundredths, and the end of the melody knows more. The weights are a
 logistic regression over both, made with 53 sentences of six voices that do not speak in the
 measurements, each judged in an inner pause and at its end, through the whole chain, in a room.
-With the voice that is judged left out, 66 % of the ends reach ``Endpointing.sure`` and read
-whole, and 21 % of the beginnings, of which six in ten can stand alone. Smart Turn above 0.8, with
-the pauses left in: 74 % and 87 %. Voices that do not fall at the end are waited for.
+With the voice that is judged left out, 66 % of the ends reach 0.55 and read whole, and 21 % of
+the beginnings, of which six in ten can stand alone. Smart Turn above 0.8, with the pauses left
+in: 74 % and 87 %. Voices that do not fall at the end are waited for.
+
+Tried and left, with 471 pauses and ends of 24 voices, the voice that is judged left out: where the
+text could be whole, fall and Smart Turn tell them apart with an area under the curve of 0.71.
+Other weights, or Whisper's probability of one more word beside them, did not help (0.70 to 0.74).
+A regression over Smart Turn's pooled state, 384 numbers, has 0.97, but only by how much was said:
+with the same last second of each it has 0.63. So words are counted instead
+(``Endpointing.sure_of_many``). Smart Turn's input is pipecat's, to seven digits.
 """
 
 from __future__ import annotations

@@ -43,6 +43,15 @@ _INVERTED = frozenset((
 _QUANTITIES = frozenset((
     'much', 'many', 'long', 'far', 'often', 'big', 'old'))
 """After "how"; at the end of a longer sentence they ask on: "find out how much"."""
+_TRANSITIVE = frozenset(('need', 'want', 'have', 'get', 'make', 'put', 'bring', 'buy'))
+"""Ask for an object where no question word stands for it: "I need", "can I have"."""
+_ASK_ON = frozenset(('way', 'chance', 'reason'))
+"""At the end of a question that begins with "is", "what" or "which"."""
+_MODALS = frozenset(('can', 'could', 'will', 'would', 'should', 'may', 'might', 'shall'))
+_PERSONS = frozenset(('i', 'you', 'he', 'she', 'it', 'we', 'they'))
+_HEDGES = frozenset(('please', 'maybe', 'perhaps', 'just', 'also'))
+_QUESTION_WORDS = frozenset((
+    'what', 'who', 'whom', 'which', 'where', 'when', 'why', 'how', 'whatever'))
 _DAYS = frozenset((
     'yesterday', 'today', 'tonight', 'tomorrow', 'monday', 'tuesday', 'wednesday', 'thursday',
     'friday', 'saturday', 'sunday'))
@@ -73,7 +82,13 @@ def open_ended(text: str) -> bool:
     words = _WORD.findall(text.lower())
     if not words:
         return False
-    return _ends_open(words) or _lacks_main_clause(words, text) or _only_tells_when(words)
+    return _ends_open(words) or _lacks_main_clause(words, text) or _only_tells_when(words) \
+        or _lacks_verb(words)
+
+
+def word_count(text: str) -> int:
+    """How many words a text has."""
+    return len(_WORD.findall(text))
 
 
 def _ends_open(words: list[str]) -> bool:
@@ -86,6 +101,10 @@ def _ends_open(words: list[str]) -> bool:
         return len(words) > 2
     if last in _LINKING:
         return len(words) > 2 and words[-2] not in _BEFORE_LINKING
+    if last in _TRANSITIVE:
+        return not _QUESTION_WORDS.intersection(words)
+    if last in _ASK_ON:
+        return len(words) >= _LONG and words[0] in ('is', 'what', 'which')
     return last in _COMPLEMENT and len(words) >= _LONG and words[-2] not in _LINKING
 
 
@@ -109,3 +128,9 @@ def _only_tells_when(words: list[str]) -> bool:
     """Whether a day or the like is named, and nothing is said about it: "Tomorrow at noon"."""
     return len(words) >= _TIME_WORDS and words[0] in _DAYS | _WHICH_TIME and all(
         word.isdecimal() or word in _TIMES | _DAYS | _WHICH_TIME for word in words)
+
+
+def _lacks_verb(words: list[str]) -> bool:
+    """Whether a request has only begun: "could you please"."""
+    return len(words) > 1 and words[0] in _MODALS and words[1] in _PERSONS \
+        and _HEDGES.issuperset(words[2:])

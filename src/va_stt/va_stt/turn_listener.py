@@ -14,7 +14,7 @@ from enum import Enum
 from va_common.errors import AssistantError, ErrorCode
 from va_common.ids import TurnKey
 from va_stt.interruption import glimpse, Interruption, is_stop_phrase
-from va_stt.sentence_end import open_ended
+from va_stt.sentence_end import open_ended, word_count
 from va_stt.speech_evidence import invented
 from va_stt.turn_events import (
     Action,
@@ -100,7 +100,7 @@ class TurnListener:
         self._text: Transcription | None = None
         self._believed: Transcription | None = None
         self._pause = Pause(0.0)
-        self._sounds_whole = self._nothing_heard = False
+        self._end_probability, self._nothing_heard = 0.0, False
         self._now_s = request.listen_from_s
         self._forget_speech()
 
@@ -180,7 +180,7 @@ class TurnListener:
         """Take how likely the turn is over, by the sound of a revision, 0 to 1."""
         if not self.wants(revision) or self._state is not _State.PAUSED:
             return []
-        self._sounds_whole = probability >= self._request.endpointing.sure
+        self._end_probability = probability
         return self._end_if_whole()
 
     def stop(self, reason: str = 'stop') -> list[Action]:
@@ -249,7 +249,7 @@ class TurnListener:
                 return [glimpse(self._transcribe())]
             return []
         self._state = _State.PAUSED
-        self._sounds_whole = self._nothing_heard = False
+        self._end_probability, self._nothing_heard = 0.0, False
         self._pause = Pause(self._voiced_end_s)
         self._pause.feed(frame, voiced)
         return [self._transcribe(), *self._judge(), *self._check_pause()]
@@ -281,8 +281,7 @@ class TurnListener:
         endpointing = self._request.endpointing
         if self._pause.silence_s >= endpointing.silence_s:
             return self._end('silence')
-        if endpointing.smart and self._pause.silence_s >= endpointing.patient_s \
-                and self._reads_whole():
+        if self._reads_whole() and self._pause.silence_s >= endpointing.patience_s(self._words):
             return self._end('smart')
         return []
 
@@ -297,21 +296,26 @@ class TurnListener:
 
     def _end_if_whole(self) -> list[Action]:
         """End the turn where it both sounds and reads like a whole sentence."""
-        if self._sounds_whole and self._reads_whole() and not self._pause.resuming:
+        if self._reads_whole() and not self._pause.resuming \
+                and self._end_probability >= self._request.endpointing.sure_after(self._words):
             return self._end('smart')
         return []
 
     def _reads_whole(self) -> bool:
-        return self._text is not None and self._text.continues <= CONTINUES \
+        """Whether the text can be a whole sentence; asked of smart endpointing only."""
+        return self._request.endpointing.smart and self._text is not None \
+            and self._text.continues <= CONTINUES \
             and not (self._text.language == 'en' and open_ended(self._text.text))
+
+    @property
+    def _words(self) -> int:
+        return 0 if self._text is None else word_count(self._text.text)
 
     def _coming_end_s(self) -> float:
         """When the turn ends if nothing more is said and its sound does not tell sooner."""
         endpointing = self._request.endpointing
-        patient = endpointing.smart and self._reads_whole()
         return self._pause.since_s + (
-            min(endpointing.patient_s, endpointing.silence_s) if patient
-            else endpointing.silence_s)
+            endpointing.patience_s(self._words) if self._reads_whole() else endpointing.silence_s)
 
     def _transcribe(self) -> TranscribeRequest:
         quick = self._over is not None and self._over.most_likely_nothing(self._voiced_s)

@@ -30,6 +30,9 @@ gaps within words do not reach it: 5 gaps in 24 sentences did, all of 128 ms and
 KEPT_S = 0.1
 """Of a pause, at each side, where it is shortened."""
 HYSTERESIS = 0.15
+MANY_WORDS = 7
+"""Who has said so many and could stop there has mostly said all: of 223 sentences with a pause in
+them 209 are as long, but only 8 of the 122 beginnings that could stand alone."""
 
 
 @dataclass(frozen=True)
@@ -144,13 +147,28 @@ class Endpointing:
     """Silence that ends it in any case."""
     smart: bool = False
     """Whether what sounds and reads complete ends it earlier."""
-    sure: float = 0.55
-    """Probability of an end, by its sound, from which it is one at once. Of a hundred sentences
-    with a pause (``./va bench hearing --only turns``) 0.55 ends 60 % at once and cuts off 4,
-    0.62 ends 36 % and cuts off 3, 0.5 ends 63 % and cuts off 16."""
+    sure: float = 0.62
+    """Probability of an end, by its sound, from which it is one at once after few words.
+
+    Of 248 sentences by 24 voices, 223 of them with a pause of 0.4 to 1.5 s, this and
+    ``sure_of_many`` end 67 % at once and cut off 4 %; 0.55 for both ends 58 % and cuts off 12 %.
+    The price: of 25 short ones without a pause 24 % end at once, and 44 % with 0.55."""
+    sure_of_many: float = 0.45
+    """The same where many were said."""
     patient_s: float = 1.5
     """Silence that ends it however it sounds, if it reads like a whole sentence: few people pause
     longer within one."""
+    patient_with_many_s: float = 1.0
+    """The same where many were said."""
+
+    def sure_after(self, words: int) -> float:
+        """From which probability a turn of so many words that reads whole is over at once."""
+        return self.sure_of_many if words >= MANY_WORDS else self.sure
+
+    def patience_s(self, words: int) -> float:
+        """Silence after which a turn of so many words that reads whole is over."""
+        patient_s = self.patient_with_many_s if words >= MANY_WORDS else self.patient_s
+        return min(patient_s, self.silence_s)
 
     @property
     def early_s(self) -> float:
