@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is said in the measurements, and by whom. Nothing of it is used to tune the product."""
+"""What is said in the measurements, and by whom. Only ``PAUSED`` was used to tune the product."""
 
 from __future__ import annotations
 
 ASSISTANT = 'af_heart'
 VOICES = ('am_michael', 'bf_emma', 'bm_george', 'af_bella', 'am_fenrir', 'bf_isabella')
-"""The six people of the room. The product was tuned with other voices."""
+"""The six people of the room. But for the end of turn, the product was tuned with other voices."""
 WAKE_VOICES = (*VOICES, 'af_alloy', 'af_aoede', 'af_jessica', 'af_kore', 'af_river', 'af_sky',
                'am_adam', 'am_echo', 'am_liam', 'am_onyx', 'bf_lily', 'bm_daniel', 'bm_fable',
                'am_santa')
@@ -132,7 +132,7 @@ PAUSED = (
     'The answer to your question is,| forty two.',
     'Stay where you are,| until I tell you to move.',
     'Remember that I am allergic to,| nuts and strawberries.')
-"""A hundred sentences; the speaker pauses at the bar."""
+"""A hundred sentences; the speaker pauses at the bar. The end of turn was set with them, too."""
 
 STORY = 'Hey Jarvis. Please tell me a long story about a dragon.'
 INTERRUPTIONS = (
