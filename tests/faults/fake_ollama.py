@@ -2,7 +2,7 @@
 """A fake of the Ollama server: speaks its wire format and misbehaves on demand."""
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import json
 import socket
@@ -25,6 +25,10 @@ class FakeOllamaServer:
 
     def __init__(self) -> None:
         self.script = 'ok'
+        self.answer: Callable[[], Iterable[str]] = words
+        'the pieces of an answer; it may take its time between them'
+        self.asked: list[list[dict[str, str]]] = []
+        'the messages of each request for an answer'
         self.broke_s = 0.0
         'when it misbehaved last, Unix seconds'
         self._server: ThreadingHTTPServer | None = None
@@ -62,13 +66,14 @@ class FakeOllamaServer:
             self._thread.join(5.0)
             self._thread = None
 
-    def lines(self) -> Iterator[dict[str, Any]]:
-        for number, word in enumerate(ANSWER.split()):
-            text = word if number == 0 else f' {word}'
+    def lines(self, answer: Iterable[str]) -> Iterator[dict[str, Any]]:
+        pieces = 0
+        for text in answer:
+            pieces += 1
             yield {'model': MODEL, 'message': {'role': 'assistant', 'content': text},
                    'done': False}
         yield {'model': MODEL, 'message': {'role': 'assistant', 'content': ''}, 'done': True,
-               'done_reason': 'stop', 'prompt_eval_count': 26, 'eval_count': len(ANSWER.split())}
+               'done_reason': 'stop', 'prompt_eval_count': 26, 'eval_count': pieces}
 
     def misbehave(self) -> str:
         """Note the moment; what is to be done."""
@@ -77,6 +82,12 @@ class FakeOllamaServer:
 
     def hang(self, timeout_s: float = 30.0) -> None:
         self._released.wait(timeout_s)
+
+
+def words() -> list[str]:
+    """The usual answer, word by word."""
+    first, *rest = ANSWER.split()
+    return [first, *(f' {word}' for word in rest)]
 
 
 class _Server(ThreadingHTTPServer):
@@ -125,7 +136,12 @@ class _Handler(BaseHTTPRequestHandler):
             self._json({'details': {'format': 'gguf'}, 'model_info': {}})
         elif self.path == '/api/chat':
             probe = body.get('options', {}).get('num_predict', 0) == 1
-            self._chat('ok' if probe else self.server.fake.script)
+            fake = self.server.fake
+            if probe:
+                self._chat('ok', words())
+            else:
+                fake.asked.append(body.get('messages', []))
+                self._chat(fake.script, fake.answer())
         else:
             self._json({'error': 'not found'}, 404)
 
@@ -137,7 +153,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
 
-    def _chat(self, script: str) -> None:
+    def _chat(self, script: str, answer: Iterable[str]) -> None:
         fake = self.server.fake
         if script == 'error':
             fake.misbehave()
@@ -147,7 +163,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header('Content-Type', 'application/x-ndjson')
         self.send_header('Transfer-Encoding', 'chunked')
         self.end_headers()
-        for number, line in enumerate(fake.lines()):
+        for number, line in enumerate(fake.lines(answer)):
             if number == 3 and script != 'ok':
                 if fake.misbehave() == 'hang':
                     fake.hang()
