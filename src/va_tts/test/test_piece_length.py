@@ -4,6 +4,9 @@
 import pytest
 
 from va_tts.piece_length import (
+    first_length,
+    FIRST_LENGTHS,
+    FIRST_WORK_S,
     LARGEST,
     limits,
     LONGEST_FLOOR,
@@ -33,7 +36,9 @@ def gaps(text: str, rtf: float, believed: float | None = None) -> list[float]:
     """
     now = heard_until = 0.0
     silent: list[float] = []
-    splitter = PieceSplitter(lambda: limits(max(0.0, heard_until - now), believed or rtf))
+    known = believed or rtf
+    splitter = PieceSplitter(lambda: limits(max(0.0, heard_until - now), known),
+                             first_length(known))
     splitter.add(text)
     while (piece := splitter.take(final=True)) is not None:
         now += work_s(len(piece), rtf)
@@ -65,3 +70,14 @@ def test_limits_are_limited(ahead_s: float, rtf: float, speed: float) -> None:
     fewest, longest = limits(ahead_s, rtf, speed)
     assert fewest < longest
     assert SHORTEST <= longest <= LARGEST
+
+
+@pytest.mark.parametrize('rtf, speed', [(0.3, 1.0), (0.35, 1.0), (0.4, 1.0), (0.5, 2.0)])
+def test_the_first_piece_is_as_long_as_can_be_made_in_time(rtf: float, speed: float) -> None:
+    length = first_length(rtf, speed)
+    assert work_s(length, rtf, speed) <= FIRST_WORK_S < work_s(length + 1, rtf, speed)
+
+
+def test_the_first_piece_is_no_stump_and_no_speech() -> None:
+    assert first_length(2.0) == FIRST_LENGTHS[0]
+    assert first_length(0.02) == FIRST_LENGTHS[1]

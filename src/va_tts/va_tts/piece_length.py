@@ -25,6 +25,10 @@ LONGEST_FLOOR = 60
 """The same where speech is made slower than it is heard: gaps are rather many than long."""
 LARGEST = 220
 """Characters of a piece at most: about 12 s of speech, far below Kokoro's 510 phonemes."""
+FIRST_WORK_S = 1.0
+"""Making the first piece may take so long: somebody waits for it."""
+FIRST_LENGTHS = (24, 60)
+"""Characters of it at least and at most; four words are the fewest that sound like a beginning."""
 FEWEST_LETTERS = 12
 """Letters from which a piece ends at a sentence; shorter sentences are joined."""
 _LETTERS = 0.8
@@ -53,6 +57,17 @@ def work_s(length: float, rtf: float, speed: float = 1.0) -> float:
         rtf: seconds of work for a second of what the engine makes, its silent ends included.
     """
     return rtf * (EDGES_S + speech_s(length, speed))
+
+
+def first_length(rtf: float, speed: float = 1.0) -> int:
+    """Characters after which the first piece is cut even inside a clause.
+
+    Args:
+        rtf: as in :func:`work_s`.
+    """
+    seconds = FIRST_WORK_S / rtf - EDGES_S - PAUSE_S
+    shortest, longest = FIRST_LENGTHS
+    return int(min(longest, max(shortest, seconds * speed / CHARACTER_S)))
 
 
 def limits(ahead_s: float, rtf: float, speed: float = 1.0) -> Limits:

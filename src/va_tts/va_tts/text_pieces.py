@@ -15,8 +15,8 @@ from va_tts.piece_length import Limits, SAFETY
 FIRST_LETTERS = 10
 """Letters from which the first piece ends at a clause."""
 FIRST_LIMIT = 40
-"""Characters after which the first piece is cut even inside a clause: 0.9 to 1.4 s of work on two
-cores; with 60 it was 1.4 to 3 s."""
+"""Characters after which the first piece is cut even inside a clause, where nothing is known of
+the synthesiser; see :func:`va_tts.piece_length.first_length`."""
 _FIRST_REACH = 1.5
 _REACH = 1 / SAFETY
 """A sentence or clause end this much beyond the limit is still better than a cut at a word."""
@@ -50,10 +50,12 @@ class PieceSplitter:
 
     Args:
         limits: of the next piece; asked after each piece, and never for the first.
+        first: characters after which the first piece is cut even inside a clause.
     """
 
-    def __init__(self, limits: Callable[[], Limits] = Limits) -> None:
+    def __init__(self, limits: Callable[[], Limits] = Limits, first: int = FIRST_LIMIT) -> None:
         self._limits = limits
+        self._first = first
         self._text = ''
         self._is_first = True
 
@@ -82,7 +84,7 @@ class PieceSplitter:
 
     def _cut(self, final: bool) -> int | None:
         """Where the next piece ends in the text at hand; None: not decided yet."""
-        wanted, limit, reach = FIRST_LETTERS, FIRST_LIMIT, int(FIRST_LIMIT * _FIRST_REACH)
+        wanted, limit, reach = FIRST_LETTERS, self._first, int(self._first * _FIRST_REACH)
         if not self._is_first:
             wanted, limit = self._limits()
             reach = int(limit * _REACH)

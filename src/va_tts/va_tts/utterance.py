@@ -13,7 +13,7 @@ from va_common.errors import AssistantError, ErrorCode
 from va_common.ids import TurnKey
 from va_tts.heard import Heard, PieceSound
 from va_tts.kokoro_client import language_of
-from va_tts.piece_length import Limits, limits
+from va_tts.piece_length import first_length, Limits, limits
 from va_tts.playback_events import Identity, Kind, PlaybackTracker, Source
 from va_tts.playout import Playout
 from va_tts.spoken_text import spoken
@@ -122,7 +122,8 @@ class Utterance:
 
     def __post_init__(self) -> None:
         self.tracker = PlaybackTracker(self.request.identity, self.heard)
-        self._splitter = PieceSplitter(self._limits)
+        first = first_length(self.pace()[1], self.request.speed)
+        self._splitter = PieceSplitter(self._limits, first)
         self._ended = False
 
     def add_text(self, text: str, is_last: bool) -> None:
