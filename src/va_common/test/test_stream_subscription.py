@@ -82,6 +82,20 @@ def test_an_executor_leaves_it_alone_and_is_not_even_woken(node):
     spinner.stop(5.0)
 
 
+def test_a_message_that_cannot_be_taken_is_told(node):
+    raised = []
+    stream, publisher = subscribe(node, lambda message: None, raised.append)
+
+    def fail(handle):
+        raise ValueError('no message')
+
+    stream._take = fail
+    publisher.publish(Int32(data=1))
+    wait_for(lambda: raised, 10, 'the failure')
+    assert str(raised[0]) == 'no message'
+    stream.close()
+
+
 def test_what_the_callback_raises_is_told_and_the_next_message_is_heard(node):
     heard, raised = [], []
 

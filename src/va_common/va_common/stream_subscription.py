@@ -38,7 +38,8 @@ class StreamSubscription:
         topic: relative name.
         callback: must not block for long: the thread does nothing else.
         profile: quality of service.
-        failed: told, in the thread, of what the callback raised; the thread goes on.
+        failed: told, in the thread, of what the callback raised; the thread goes on. Also told
+            of what rclpy raised; then the thread ends, and nothing more is heard.
     """
 
     def __init__(self, node: Any, message_type: type, topic: str,
@@ -73,6 +74,13 @@ class StreamSubscription:
         self._wake.destroy()
 
     def _run(self) -> None:
+        try:
+            self._listen()
+        except Exception as error:
+            if not self._closing.is_set() and self._node.context.ok():
+                self._failed(error)
+
+    def _listen(self) -> None:
         context = self._node.context
         handle, wake = self._subscription.handle, self._wake.handle
         with handle, wake, context.handle:

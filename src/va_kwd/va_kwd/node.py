@@ -111,9 +111,15 @@ class KwdNode(AssistantNode):
 
     def do_cleanup(self) -> None:
         """Let go of the models, the threads and the topics."""
-        while self._entities:
-            destroy, entity = self._entities.pop()
-            destroy(entity)
+        try:
+            while self._entities:
+                destroy, entity = self._entities[-1]
+                destroy(entity)
+                self._entities.pop()
+        finally:
+            self._stop_threads()
+
+    def _stop_threads(self) -> None:
         queue, self._queue = self._queue, None
         writer, self._clip_writer = self._clip_writer, None
         self._detector = self._clips = None

@@ -269,6 +269,20 @@ def test_what_the_user_says_at_the_end_of_an_answer_is_the_next_question(talk):
     assert (talk.state, talk.key) == ('thinking', talk.over)
 
 
+def test_the_answer_to_what_was_said_at_the_end_of_another_is_its_own_too(talk):
+    talk.alarm()
+    talk.play(PlaybackKind.FINISHED, 'It is noon.')
+    talk.words('And tomorrow?')
+    talk.end_of_turn('And tomorrow?')
+    talk.piece('The sun will be shining. ', is_last=True)
+    talk.play(PlaybackKind.STARTED)
+    over = talk.of(StartListening)[-1].key
+    talk.tell(SpeechStarted(over, talk.now, talk.now - 0.2))
+    stop, = talk.of(StopListening, talk.tell(
+        SpeechPartial(over, talk.now, 'The sun will be', 'en', 0.9, talk.now)))
+    assert (stop.key, stop.reason) == (over, OWN_WORDS)
+
+
 @pytest.mark.parametrize('ended', [False, True])
 def test_its_own_apology_is_no_next_question(ended):
     talk = Talk(replace(RULES, apologies=('Sorry, please ask again.',))).asked()

@@ -16,7 +16,7 @@ from va_loader.dialog_commands import (
     StopListening,
     StopReply,
 )
-from va_loader.dialog_core import ANSWERING, Step
+from va_loader.dialog_core import ANSWERING, HEARING, Step
 from va_loader.dialog_events import (
     Outcome,
     SpeechFinal,
@@ -102,7 +102,7 @@ class DialogBargeIn(DialogRecovery):
     def _is_own(self, text: str) -> bool:
         """Whether the words are those that the assistant is saying, or has just said."""
         turn = self._require_turn()
-        said = turn.begun_over or self._saying(turn)
+        said = (turn.begun_over if self.step in HEARING else '') or self._saying(turn)
         return is_own(text, said, turn.heard if self.step in ANSWERING else said)
 
     def _saying(self, turn: Turn) -> str:

@@ -10,11 +10,12 @@ import re
 
 _MONEY = re.compile(
     r'(?:\bUS)?([$£€])\s?(?=\.?\d)(\d[\d,]*)?(?:\.(\d{1,2})(?!\d))?'
-    r'(\s+(?:thousand|million|billion|trillion)\b)?')
+    r'(\s+(?:thousand|million|billion|trillion)\b|[kKMB]\b)?')
+_SCALES = {'k': ' thousand', 'K': ' thousand', 'M': ' million', 'B': ' billion'}
 _COINS = {'$': ('dollar', 'cent'), '£': ('pound', 'penny'), '€': ('euro', 'cent')}
 _TIME = re.compile(r'(?<![\d:.])([01]?\d|2[0-4]):([0-5]\d)(?![\d:])(?=(\s?[ap]\.?m\b)?)', re.I)
 _HALF_OF_DAY = re.compile(r'(?<=\d)\s?([ap]m)\b', re.I)
-_RANGE = re.compile(r'(?<![\d-])(\d{1,2}|\d{4})[-–](?=(?:\d{1,2}|\d{4})(?![\d-]))')
+_RANGE = re.compile(r'(?<![\d/-])(\d{1,2}|\d{4})[-–]([1-9]\d?|[1-9]\d{3})(?![\d-]|\s*=)')
 _YEAR = re.compile(r'(?<![\d.,$£€:/-])(1[1-9])([1-9]\d)(?![\d:/%°-]|[.,]\d)')
 _UNITS = {
     'km/h': 'kilometers per hour', 'mph': 'miles per hour', 'm/s': 'meters per second',
@@ -38,7 +39,7 @@ _SIGNS = tuple((re.compile(pattern), words) for pattern, words in (
 
 def in_words(text: str) -> str:
     """Put signs and digits in words where espeak-ng would spell, drop or misread them."""
-    text = _RANGE.sub(r'\1 to ', text)
+    text = _RANGE.sub(_say_range, text)
     text = _TIME.sub(_say_time, _MONEY.sub(_say_money, text))
     text = _HALF_OF_DAY.sub(lambda match: f' {match[1].upper()}', text)
     for pattern, words in _SIGNS:
@@ -47,17 +48,22 @@ def in_words(text: str) -> str:
     return _YEAR.sub(r'\1 \2', text)
 
 
+def _say_range(match: re.Match[str]) -> str:
+    first, last = match.groups()
+    return match[0] if first == last else f'{first} to {last}'
+
+
 def _say_money(match: re.Match[str]) -> str:
     coin, small = _COINS[match[1]]
     amount, fraction, scale = (match[2] or '0').rstrip(','), match[3], match[4]
     tail = ',' if (match[2] or '').endswith(',') else ''
     if scale:
         point = f'.{fraction}' if fraction else ''
-        return f'{amount}{point}{scale} {coin}s{tail}'
+        return f'{amount}{point}{_SCALES.get(scale, scale)} {coin}s{tail}'
     words = [f'{amount} {coin}{"" if amount == "1" else "s"}']
-    if fraction and amount == '0':
-        words.clear()
     cents = int((fraction or '0').ljust(2, '0'))
+    if cents and amount == '0':
+        words.clear()
     if cents:
         many = 'pence' if small == 'penny' else f'{small}s'
         words.append(f'{cents} {small if cents == 1 else many}')
