@@ -96,6 +96,14 @@ def test_its_own_words_let_it_go_on(talk, hear):
     assert not talk.pauses(talk.words('It is known.')), 'it goes on already'
 
 
+@pytest.mark.parametrize('later_s, goes_on', [(0.0, True), (1.5, False)])
+def test_words_that_begin_with_the_answer_and_sound_like_it_are_its_own(talk, later_s, goes_on):
+    talk.wait(later_s)
+    talk.alarm()
+    assert (How.GO_ON in talk.pauses(talk.words('It was'))) is goes_on
+    assert bool(talk.of(StopReply)) is not goes_on
+
+
 def test_a_turn_of_its_own_words_gets_no_final_that_llm_would_answer(talk):
     talk.alarm()
     stop, = talk.of(StopListening, talk.words('It is known.'))

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from va_loader.own_words import is_own
+from va_loader.own_words import is_own, is_own_beginning
 
 REPLY = ('Once upon a time there was a dragon. It is a tale of the three rivers, and of what the '
          'old king did when the rain would not stop. The bus leaves at half past seven.')
@@ -34,3 +34,11 @@ def test_only_what_is_being_said_counts():
 
 def test_without_a_reply_nothing_is_its_own():
     assert not is_own('Hello?', '', '')
+
+
+@pytest.mark.parametrize('heard, own', [
+    ('The light', True), ('the lamp', True), ('The weather', False), ('Stop that.', False),
+    ('No, the other one', False), ('the', False), ('', False)])
+def test_its_first_words_may_be_misheard_more(heard, own):
+    reply = 'The language spoken by people in France is French.'
+    assert is_own_beginning(heard, reply) is own

@@ -27,11 +27,13 @@ from va_loader.dialog_events import (
 )
 from va_loader.dialog_recovery import DialogRecovery, MARGIN_S
 from va_loader.dialog_turn import Turn
-from va_loader.own_words import is_own
+from va_loader.own_words import is_own, is_own_beginning
 
 LISTEN_S = 120.0
 """The longest that stt may be asked to wait for speech; then it is asked again."""
 CLOSING_TIMEOUT_S = 2.0
+TOGETHER_S = 0.6
+"""From the first sound of an answer to what its echo would begin as, 0.3 s of delay included."""
 OWN_WORDS = 'its own words'
 """Why a turn is given up before its FINAL: llm answers each one that comes with words."""
 
@@ -103,7 +105,14 @@ class DialogBargeIn(DialogRecovery):
         """Whether the words are those that the assistant is saying, or has just said."""
         turn = self._require_turn()
         said = (turn.begun_over if self.step in HEARING else '') or self._saying(turn)
-        return is_own(text, said, turn.heard if self.step in ANSWERING else said)
+        return is_own(text, said, turn.heard if self.step in ANSWERING else said) \
+            or (self._began_together(turn) and is_own_beginning(text, said))
+
+    def _began_together(self, turn: Turn) -> bool:
+        """Whether somebody seems to speak from the moment on when the answer began."""
+        over, first_s = self._over, turn.times.first_audio
+        return over is not None and first_s > 0.0 \
+            and abs(over.speech_start_s - first_s) < TOGETHER_S
 
     def _saying(self, turn: Turn) -> str:
         if self.step is Step.APOLOGISING:

@@ -13,6 +13,9 @@ ALIKE = 0.75
 of "is a tale of", has 0.78; a question about what is being said stays below 0.7."""
 SHORT, SHORT_ALIKE = 8, 0.9
 """Letters up to which chance makes words alike: "wait" and "what" have 0.75."""
+ALIKE_AT_ONCE = 0.6
+"""The same of words that begin when the answer does: an echo that the cancellers do not know yet,
+cut off by the hold that it causes. "The light" of "The language" has 0.67."""
 BEGINNING = 3
 """Letters from which the beginning of its words is its own, broken off: "a drag" of "a dragon"."""
 _NO_LETTER = re.compile(r'[^\w]+')
@@ -37,6 +40,13 @@ def is_own(heard: str, reply: str, spoken: str) -> bool:
     return bool(text) and any(
         (len(text) > BEGINNING and window.startswith(text))
         or SequenceMatcher(None, window, text, False).ratio() >= enough for window in windows)
+
+
+def is_own_beginning(heard: str, reply: str) -> bool:
+    """Whether ``heard``, which began when the reply did, is the beginning of it, misheard."""
+    text, mine = ' '.join(_words(heard)), ' '.join(_words(reply))
+    return len(text) > BEGINNING and SequenceMatcher(
+        None, mine[:len(text)], text, False).ratio() >= ALIKE_AT_ONCE
 
 
 def _words(text: str) -> list[str]:
