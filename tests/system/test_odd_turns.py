@@ -42,13 +42,16 @@ class Talk:
         self.release = threading.Event()
         'lets go on an answer that has stopped in the middle'
 
-    def wake(self) -> tuple[str, int]:
-        """Push to talk; returns the dialog's id and the turn that has begun."""
+    def wake(self, before: int = 0) -> tuple[str, int]:
+        """Push to talk; returns the dialog's id and the turn that has begun, after ``before``:
+        a state of that one may come late.
+        """
         mark = self.observer.mark()
         answer = self.robot.call(TriggerWake, 'loader/wake')
         assert answer.error_code == 0, answer.error_msg
-        state = self.wait(mark, 'loader/state',
-                          lambda m: m.name in ('acknowledging', 'listening'))
+        state = self.wait(mark, 'loader/state', lambda m: (
+            m.name in ('acknowledging', 'listening') and m.dialog_id == answer.dialog_id
+            and m.turn > before))
         return state.message.dialog_id, state.message.turn
 
     def wait(self, mark: int, topic: str, match: Callable[[object], bool]) -> Seen:
@@ -155,7 +158,7 @@ def test_whatever_is_stopped_is_never_heard_again(talk):
         talk.wait(mark, topic, match)
         talk.patience(PATIENT_MS if number == 0 else QUICK_MS)
         before = turn
-        again_id, turn = talk.wake()
+        again_id, turn = talk.wake(before)
         stopped[before] = time.time()
         assert again_id == dialog_id
     talk.answers('It is Rome. I am sure.')
