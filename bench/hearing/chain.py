@@ -145,8 +145,8 @@ class Chain:
         self.now_s = T0
         self.judged, self.transcribed = _Late(), _Late(setting('threads'))
         self.turns = 0
-        self.started_s: float | None = None
-        """When STARTED was told in the present turn, by the clock of the sound."""
+        self.told: list[tuple[float, Kind]] = []
+        """What was told of the present turn and when, by the clock of the sound."""
         self._sequence = 0
         self._wake = None
         if wake:
@@ -189,16 +189,14 @@ class Chain:
     def listen(self, listen_from_s: float | None = None, **options: Any) -> None:
         """Begin a turn, as stt/start does; ``listen_from_s`` is 0 where the sound began."""
         self.turns += 1
-        self.events = []
-        self.started_s = None
+        self.events, self.told = [], []
         from_s = self.now_s if listen_from_s is None else T0 + listen_from_s
         key = TurnKey('d20261122T102233.123456-1a2b', self.turns)
         self.listening.start(TurnRequest(key, from_s, **options), self._tell)
 
     def _tell(self, event: TurnEvent) -> None:
         self.events.append(event)
-        if event.kind is Kind.STARTED:
-            self.started_s = self.now_s
+        self.told.append((self.now_s, event.kind))
 
     @property
     def final(self) -> TurnEvent | None:

@@ -17,12 +17,13 @@ from hearing.room import Echo, play
 from hearing.sounds import background, in_room, join, Sound, Sounds, with_noise
 from hearing.texts import COMMANDS, PAUSED, VOICES
 from va_common.audio_io import float_to_int16
-from va_stt.turn_events import Outcome
+from va_loader.dialog_manager import NOTICED_S, WITHDRAWN_S
+from va_stt.turn_events import Kind, Outcome
 from va_stt.wake_phrase import cut_wake_phrase
 
 FLOOR_DBFS = -65.0
 ACKNOWLEDGED_S = setting('ack_delay_ms', 'loader') / 1000
-"""Who speaks on before this gets no "Yes?"."""
+"""Who can be noticed before this gets no "Yes?"."""
 DOUBLE_TALK_FROM_S = 6.0
 """Of playback, before the user speaks over it."""
 
@@ -123,7 +124,7 @@ def one_breath(models: Engines, sounds: Sounds, quick: bool) -> dict[str, Any]:
         if word_end_s is None:
             not_woken.append(command)
             continue
-        if chain.started_s is None or chain.started_s - word_end_s > ACKNOWLEDGED_S:
+        if _yes_is_said(word_end_s, chain.told):
             spoken_over.append(command)
         missing = aligned(command, chain.text)[1]
         also_raw = aligned(command, _after(raw))[1]
@@ -146,6 +147,19 @@ def _wake_then_listen(chain: Chain, sound: Sound) -> float | None:
         if woken and not chain.turns:
             chain.listen(chain.wakes[0].word_end_s - T0, wake_phrase='hey jarvis')
     return chain.wakes[0].word_end_s if chain.wakes else None
+
+
+def _yes_is_said(word_end_s: float, told: list[tuple[float, Kind]]) -> bool:
+    """Whether the loader would have "Yes?" spoken before it knows of speech."""
+    due_s = word_end_s + ACKNOWLEDGED_S
+    for at_s, kind in told:
+        if kind is Kind.STARTED and at_s <= due_s:
+            return False
+        if at_s > due_s:
+            break
+        due_s = at_s + NOTICED_S if kind is Kind.NOTICED else max(
+            at_s + WITHDRAWN_S, word_end_s + ACKNOWLEDGED_S)
+    return True
 
 
 def _after(text: str) -> str:

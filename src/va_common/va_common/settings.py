@@ -93,7 +93,7 @@ SETTINGS: tuple[Setting, ...] = (
     _s('loader', 'follow_up_ms', 'int', 4000,
        'how long the user may begin the next turn without the wake word; 0: never', (0, 60_000),
        live=True),
-    _s('loader', 'ack_delay_ms', 'int', 500,
+    _s('loader', 'ack_delay_ms', 'int', 350,
        'pause after the wake word before it is acknowledged; speech in it means one breath',
        (0, 3000), live=True),
     _s('loader', 'barge_in', 'bool', True,

@@ -31,7 +31,9 @@ from va_loader.dialog_events import (
     RulesChanged,
     SpeakEnded,
     SpeechFinal,
+    SpeechNoticed,
     SpeechStarted,
+    SpeechWithdrawn,
     WakeHeard,
 )
 from va_loader.dialog_manager import DialogManager
@@ -57,8 +59,39 @@ def test_a_wake_opens_a_dialog_and_listens_from_the_end_of_the_word(talk):
 
 def test_the_acknowledgement_waits_for_ack_delay_after_the_word(talk):
     talk.wake(word_end=START - 0.1)
-    assert not talk.of(Speak, talk.wait(0.38))
+    assert not talk.of(Speak, talk.wait(0.23))
     assert talk.of(Speak, talk.wait(0.04))[0].text == 'Yes?'
+
+
+def test_the_acknowledgement_waits_while_somebody_may_have_begun_to_speak(talk):
+    talk.wake()
+    talk.wait(0.2)
+    talk.tell(SpeechNoticed(talk.key))
+    assert not talk.of(Speak, talk.wait(0.15))
+    assert not talk.of(CancelSpeak, talk.start_speech())
+    talk.wait(2.0)
+    assert not talk.of(Speak)
+
+
+def test_a_noise_after_the_wake_word_delays_the_acknowledgement_only_while_it_lasts(talk):
+    talk.wake()
+    talk.tell(SpeechNoticed(talk.key))
+    assert not talk.of(Speak, talk.tell(SpeechWithdrawn(talk.key)))
+    assert talk.of(Speak, talk.wait(0.36))
+    assert talk.state == 'acknowledging'
+    talk.tell(SpeechNoticed(talk.key))
+    talk.tell(SpeechWithdrawn(talk.key))
+    assert len(talk.of(Speak)) == 1 and not talk.of(CancelSpeak)
+
+
+def test_a_noise_while_it_listens_changes_nothing(talk):
+    talk.wake()
+    talk.wait(0.5)
+    talk.say_phrase()
+    assert talk.state == 'listening'
+    talk.tell(SpeechNoticed(talk.key))
+    talk.tell(SpeechWithdrawn(talk.key))
+    assert talk.state == 'listening'
 
 
 def test_one_breath_needs_no_acknowledgement(talk):

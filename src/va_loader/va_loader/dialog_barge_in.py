@@ -75,7 +75,9 @@ class DialogBargeIn(DialogRecovery):
         over = self._over_of(event.key)
         if over is not None:
             self._go_on(over, 'no words')
-        elif self._current(event.key, (Step.LISTENING,)) is not None:
+            return
+        turn = self._current(event.key, (Step.LISTENING,))
+        if turn is not None and turn.started:
             super()._follow_up(self._now)  # the answer has ended meanwhile
 
     def _on_resume(self) -> None:

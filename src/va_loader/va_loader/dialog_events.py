@@ -213,7 +213,7 @@ class RulesChanged:
 class DialogRules:
     """Times and phrases of a dialog, in seconds."""
 
-    ack_delay_s: float = 0.5
+    ack_delay_s: float = 0.35
     follow_up_s: float = 4.0
     """0: the dialog ends after each reply."""
     thinking_timeout_s: float = 30.0

@@ -226,13 +226,26 @@ def test_wake_phrase_is_cut_and_its_tail_starts_nothing():
     assert s.events[-1].text == 'What time is it?'
 
 
+def test_a_voice_is_noticed_before_it_is_speech_while_yes_may_still_be_said():
+    s = Script('', wake_phrase='hey jarvis').silence(0.3).voice(0.06).silence(0.3)
+    assert s.kinds == ['NOTICED', 'WITHDRAWN']
+    s.silence(1).voice(0.06).silence(0.3)
+    assert s.kinds == ['NOTICED', 'WITHDRAWN']
+
+
+def test_what_is_noticed_is_always_withdrawn_or_speech():
+    s = Script('', wake_phrase='hey jarvis').silence(0.95).voice(0.06).silence(0.3)
+    assert s.kinds == ['NOTICED', 'WITHDRAWN']
+
+
 def test_one_breath_is_transcribed_with_the_wake_word():
     s = Script('Hey Jarvis, what time is it?', wake_phrase='hey jarvis')
     s.now_s = 99.0
     s.voice(2.5).silence(2.2)
     request = next(a for a in s.actions if isinstance(a, TranscribeRequest))
     assert request.from_s == pytest.approx(98.5)
-    assert s.events[0].speech_start_s == pytest.approx(100.1)
+    assert s.kinds[:2] == ['NOTICED', 'STARTED']
+    assert s.events[1].speech_start_s == pytest.approx(100.1)
     assert s.events[-1].text == 'What time is it?'
 
 

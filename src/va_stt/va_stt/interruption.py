@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Speech over the assistant's own voice: told at once, believed only when it has words."""
+"""The first sign of speech; over the assistant's own voice it is believed when it has words."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from va_stt.whisper_cuda import Transcription
 
 NOTICED = 0.3
 """Sum of probabilities (see :data:`va_stt.vad_finalize.ALARM_EVIDENCE`) from which it is worth
-being quieter."""
+being quieter, or waiting with "Yes?"."""
 GLIMPSES_S = (0.5, 0.9, 1.4, 2.0)
 """Voice after which a person who does not pause is looked at for words."""
 CERTAIN_LOGPROB = -0.8
@@ -29,6 +29,23 @@ STOP_LOGPROB = -1.2
 _NO_WORD = re.compile(r"[^\w' ]")
 
 
+class Alarm:
+    """Tells a run of voice before it is known to be speech."""
+
+    def __init__(self) -> None:
+        self.noticed = False
+
+    def notice(self, onset: Onset) -> Kind | None:
+        """NOTICED when a run of voice begins, WITHDRAWN when it ends before it is speech."""
+        if not self.noticed and onset.evidence >= NOTICED:
+            self.noticed = True
+            return Kind.NOTICED
+        if self.noticed and not onset.in_progress:
+            self.noticed = False
+            return Kind.WITHDRAWN
+        return None
+
+
 class Interruption:
     """What a turn that listens over playback does beyond any other.
 
@@ -40,20 +57,7 @@ class Interruption:
         self._stop_phrases = stop_phrases
         self.believed = False
         """Whether words were heard: it is no false alarm any more."""
-        self._noticed = False
         self._looked = 0
-
-    def notice(self, onset: Onset) -> Kind | None:
-        """NOTICED when a run of voice begins, WITHDRAWN when it ends before it is speech."""
-        if self.believed:
-            return None
-        if not self._noticed and onset.evidence >= NOTICED:
-            self._noticed = True
-            return Kind.NOTICED
-        if self._noticed and not onset.in_progress:
-            self._noticed = False
-            return Kind.WITHDRAWN
-        return None
 
     def glimpse_due(self, voiced_s: float) -> bool:
         """Whether words should be looked for in the middle of speech; each look is due once."""
@@ -68,7 +72,7 @@ class Interruption:
 
     def withdraw(self) -> None:
         """It was nothing; the next alarm is looked at anew."""
-        self._noticed, self._looked = False, 0
+        self._looked = 0
 
     def has_words(self, heard: Transcription, voiced_s: float) -> bool:
         """Whether Whisper heard somebody say something."""

@@ -13,7 +13,7 @@ from enum import Enum
 
 from va_common.errors import AssistantError, ErrorCode
 from va_common.ids import TurnKey
-from va_stt.interruption import glimpse, Interruption, is_stop_phrase
+from va_stt.interruption import Alarm, glimpse, Interruption, is_stop_phrase
 from va_stt.sentence_end import open_ended, word_count
 from va_stt.speech_evidence import invented
 from va_stt.turn_events import (
@@ -40,6 +40,8 @@ PRE_ROLL_S = 0.3
 """Sound before the first voiced frame that is transcribed too: soft consonants."""
 WORD_TAIL_S = 0.1
 """The wake word's last sound lasts a little beyond the end that kwd reports."""
+ONE_BREATH_S = 1.0
+"""After the wake word; whoever begins later is asked "Yes?" before."""
 WAKE_WORD_S = 1.5
 """How far back the wake word begins, when the speech is joined to it."""
 JOINED_S = 0.3
@@ -95,6 +97,7 @@ class TurnListener:
         self._count_from_s = request.listen_from_s + tail_s
         self._onset = Onset(self._count_from_s, request.over_playback)
         self._over = Interruption(request.stop_phrases) if request.over_playback else None
+        self._alarm = Alarm()
         self._first_speech = True
         self._announced = False
         self._text: Transcription | None = None
@@ -207,10 +210,10 @@ class TurnListener:
     def _wait(self, frame: VadFrame, voiced: bool) -> list[Action]:
         if self._onset.feed(frame, voiced):
             return self._begin(frame)
-        alarm = self._over.notice(self._onset) if self._over is not None else None
+        waited_s = frame.end_s - self._request.listen_from_s
+        alarm = self._alarm.notice(self._onset) if self._tells_alarms(waited_s) else None
         if alarm is not None:
             return [TurnEvent(self.key, alarm)]
-        waited_s = frame.end_s - self._request.listen_from_s
         if waited_s >= self._request.no_speech_timeout_s and not self._onset.in_progress:
             return self._finish(Outcome.NO_SPEECH)
         return []
@@ -230,6 +233,13 @@ class TurnListener:
             return []
         self._announced = True
         return [TurnEvent(self.key, Kind.STARTED, speech_start_s=self._speech_start_s)]
+
+    def _tells_alarms(self, waited_s: float) -> bool:
+        """Whether the first sign of a voice matters: to the answer, or to "Yes?"."""
+        if self._over is not None:
+            return not self._over.believed
+        early = bool(self._request.wake_phrase) and waited_s < ONE_BREATH_S
+        return not self._announced and (early or self._alarm.noticed)
 
     def _joined(self) -> bool:
         """Whether the speech runs on from the wake word: then both are transcribed."""
@@ -344,7 +354,7 @@ class TurnListener:
         if self._over is None:
             return []
         self._over.withdraw()
-        self._announced = False
+        self._alarm, self._announced = Alarm(), False
         return [TurnEvent(self.key, Kind.WITHDRAWN)]
 
     def _has_words(self, heard: Transcription) -> bool:
