@@ -128,7 +128,8 @@ def carry_out(what: str, argv: list[str], out: Path, measure: Callable[[], Measu
         how['ended_early'] = found.ended_early.replace(f'{out}/', '')
         print(f'{what} ended early: {found.ended_early}', file=sys.stderr, flush=True)
     for part, (family, figures) in found.parts.items():
-        update(out / 'scorecard.json', part, family, figures, how)
+        if note := update(out / 'scorecard.json', part, family, figures, how):
+            print(note, file=sys.stderr, flush=True)
         _show(figures)
     if found.ended_early == INTERRUPTED:
         return INTERRUPTED_CODE

@@ -55,26 +55,39 @@ def _others_s() -> float:
 
 
 def update(path: Path, part: str, family: str, figures: dict[str, Any],
-           how: dict[str, Any]) -> None:
+           how: dict[str, Any]) -> str:
     """Write the figures of a family into a part of the scorecard; the rest of it stays.
 
-    Figures of the family that are not measured any more are taken out. What is replaced is not
-    lost: every call adds a line to ``history.jsonl`` beside it.
+    Figures of the family that are not measured any more are taken out. What ended early does not
+    replace what the same commit measured to its end. Nothing is lost: every call adds a line to
+    ``history.jsonl`` beside it.
+
+    Returns:
+        What became of whole figures that were there when these ended early; empty: no such case.
     """
     card = read(path)
     values = card.setdefault(part, {})
     measured = values.setdefault('conditions', {})
-    for key in measured.get(family, {}).get('figures', ()):
+    before = measured.get(family, {})
+    spoils = 'ended_early' in how and bool(before) and 'ended_early' not in before
+    path.parent.mkdir(parents=True, exist_ok=True)
+    kept = path.parent / 'history.jsonl'
+    with kept.open('a') as history:
+        history.write(json.dumps({'part': part, 'family': family, 'figures': figures,
+                                  'conditions': how}, ensure_ascii=False) + '\n')
+    commit = before.get('commit')
+    if spoils and commit == how.get('commit'):
+        return f'{part}, {family}: the whole figures of this commit stay; what there was until ' \
+               f'then is in {kept}'
+    for key in before.get('figures', ()):
         values.pop(key, None)
     values.update(figures)
     measured[family] = how | {'figures': list(figures)}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with (path.parent / 'history.jsonl').open('a') as history:
-        history.write(json.dumps({'part': part, 'family': family, 'figures': figures,
-                                  'conditions': how}, ensure_ascii=False) + '\n')
     partial = path.with_suffix('.part')
     partial.write_text(json.dumps(card, indent=2, ensure_ascii=False) + '\n')
     partial.replace(path)
+    return f'{part}, {family}: the whole figures of commit {commit} are replaced; they are in ' \
+           f'{kept}' if spoils else ''
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -182,6 +182,29 @@ def test_what_is_replaced_stays_in_the_history(tmp_path):
     assert [line['figures'].get('turns') for line in lines] == [200, 8, None]
 
 
+@pytest.mark.parametrize(('commit', 'early', 'turns', 'said'), [
+    ('abc', True, 200, 'of this commit stay'), ('def', True, 8, 'figures of commit abc'),
+    ('abc', False, 8, '')])
+def test_what_ended_early_does_not_replace_a_whole_run_of_the_same_commit(
+        tmp_path, commit, early, turns, said):
+    card = tmp_path / 'scorecard.json'
+    assert not update(card, 'soak', 'soak', {'turns': 200}, {'commit': 'abc'})
+    how = {'commit': commit} | ({'ended_early': 'interrupted'} if early else {})
+    note = update(card, 'soak', 'soak', {'turns': 8}, how)
+    assert said in note and bool(said) == bool(note)
+    assert read(card)['soak']['turns'] == turns
+    lines = (tmp_path / 'history.jsonl').read_text().splitlines()
+    assert [json.loads(line)['figures']['turns'] for line in lines] == [200, 8]
+
+
+def test_one_that_ended_early_gives_way_to_the_next(tmp_path):
+    card = tmp_path / 'scorecard.json'
+    for turns in (8, 5):
+        how = {'commit': 'abc', 'ended_early': 'interrupted'}
+        assert not update(card, 'soak', 'soak', {'turns': turns}, how)
+    assert read(card)['soak']['turns'] == 5
+
+
 def test_after_ctrl_c_nothing_more_is_measured(monkeypatch, tmp_path):
     begun = []
 
