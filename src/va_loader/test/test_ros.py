@@ -2,6 +2,7 @@
 """The ROS side: messages at the door, lifecycle client, the node and a dialog over topics."""
 
 import asyncio
+from dataclasses import replace
 import threading
 
 from lifecycle_msgs.msg import State
@@ -406,9 +407,10 @@ def test_an_apology_waits_until_tts_has_been_told_to_be_silent(wired, monkeypatc
     key = TurnKey('d20261122T102233.123456-1a2b', 1)
     rig.port.execute(dialog_commands.StopReply(key, 'llm failed'))
     rig.port.execute(dialog_commands.Speak('apology', 'Sorry.', key))
+    rig.port.execute(dialog_commands.Speak('ack', 'Of the next turn.', replace(key, turn=2)))
     assert told.wait(10.0)
-    in_loop(rig.loop, rig.port.speak('I was asked for later.'))
-    assert others.spoken == ['I was asked for later.']
+    wait_for(lambda: others.spoken, 10.0, 'the phrase of the next turn')
+    assert others.spoken == ['Of the next turn.']
     rig.loop.call_soon_threadsafe(held.set)
     wait_for(lambda: others.spoken[1:] == ['Sorry.'], 10.0, 'the apology')
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from typing import Any, TYPE_CHECKING
+from weakref import WeakValueDictionary
 
 from rclpy.callback_groups import ReentrantCallbackGroup
 
@@ -69,8 +71,8 @@ class DialogPort:
         self._post = post
         self._phrases: dict[str, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._silencing = asyncio.Lock()
-        """Held while tts is told to be silent."""
+        self._silencing: WeakValueDictionary[TurnKey, asyncio.Lock] = WeakValueDictionary()
+        """Held while tts is told to be silent in that turn; newer ones are not concerned."""
         self._closed = False
         group = ReentrantCallbackGroup()
         self._start = node.create_client(StartService, 'stt/start', callback_group=group)
@@ -164,7 +166,7 @@ class DialogPort:
             task.cancel()
 
     async def _phrase(self, command: Speak) -> None:
-        async with self._silencing:
+        async with self._silencing_of(command.key):
             pass  # a stop that overtakes what is said after it would silence that, too
         try:
             await self.speak(command.text, command.key,
@@ -231,8 +233,11 @@ class DialogPort:
         if name != 'tts/stop':
             await self._call(name, client, request)
             return
-        async with self._silencing:
+        async with self._silencing_of(TurnKey(request.dialog_id, request.turn)):
             await self._call(name, client, request)
+
+    def _silencing_of(self, key: TurnKey) -> asyncio.Lock:
+        return self._silencing.setdefault(replace(key, revision=0), asyncio.Lock())
 
     async def _call(self, name: str, client: Any, request: Any, attempts: int = 1) -> str:
         """Call a service of a node; what went wrong, for a person, or nothing."""
