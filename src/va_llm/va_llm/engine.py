@@ -38,7 +38,7 @@ class Completion:
     """How a generation ended."""
 
     finish_reason: str
-    """stop (the model was done), length (max_tokens), cancelled."""
+    """stop (the model was done), length (max_tokens, or too long to be spoken), cancelled."""
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cached_tokens: int = 0

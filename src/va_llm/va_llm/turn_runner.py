@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 import threading
 from typing import Final
@@ -25,8 +25,8 @@ from va_llm.reply_writer import cancelled, ReplyPiece, ReplyWriter
 MAX_TEXT: Final = 8000
 """Letters of one message; more is not speech."""
 MAX_REPLY: Final = 19_000
-"""Letters of a reply at which it is stopped, whatever the engine was asked for: 20 minutes. tts
-takes 20 000."""
+"""Letters at which a reply ends, whatever the engine was asked for: 20 minutes. tts takes 20 000.
+"""
 _QUEUE: Final = 8
 _STOP_TIMEOUT_S: Final = 5.0
 
@@ -305,10 +305,13 @@ class TurnRunner:
                 self._last_token = self._clock()
             if job.cancel.cancelled:
                 return
+            room = MAX_REPLY - length
             length += len(text)
-            on_text(text)
-            if job.key is not None and length > MAX_REPLY:
-                job.cancel.cancel(f'the reply is longer than {MAX_REPLY} letters')
+            if job.key is None or length <= MAX_REPLY:
+                on_text(text)
+                return
+            on_text(text[:room])
+            job.cancel.cancel(f'the reply is longer than {MAX_REPLY} letters')
 
         with self._lock:
             self._running_since, self._last_token = self._clock(), None
@@ -318,6 +321,8 @@ class TurnRunner:
             with self._lock:
                 self._running_since = None
         self.last_done = self._clock()
+        if job.key is not None and length > MAX_REPLY:  # its end, as that of max_tokens is
+            return replace(completion, finish_reason='length')
         return completion
 
 
