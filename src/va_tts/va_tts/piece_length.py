@@ -24,9 +24,11 @@ AFTER_GAP = 40
 LONGEST_FLOOR = 60
 """The same where speech is made slower than it is heard: gaps are rather many than long."""
 LARGEST = 220
-"""Characters of a piece at most: about 12 s of speech, far below Kokoro's 510 phonemes."""
+"""The largest limit: about 12 s of speech. For a good end a piece reaches to 293 characters, see
+:mod:`va_tts.text_pieces`, still far below Kokoro's 510 phonemes."""
 FIRST_WORK_S = 1.0
-"""Making the first piece may take so long: somebody waits for it."""
+"""Making the first piece may take about so long: somebody waits for it. For a good end it may take
+half as much again."""
 FIRST_LENGTHS = (24, 60)
 """Characters of it at least and at most; four words are the fewest that sound like a beginning."""
 FEWEST_LETTERS = 12
@@ -42,7 +44,7 @@ class Limits(NamedTuple):
     letters: int = FEWEST_LETTERS
     """It ends at the first sentence end after so many letters and digits."""
     length: int = LARGEST
-    """Characters at most."""
+    """Characters at most, unless a clause or a sentence ends soon after."""
 
 
 def speech_s(length: float, speed: float = 1.0) -> float:
