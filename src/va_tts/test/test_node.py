@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 import itertools
 from pathlib import Path
+import threading
 import time
 from typing import Any
 
@@ -240,6 +241,7 @@ def test_held_and_let_go_on(fake: Robot, recorder: Recorder) -> None:
     wait_for(lambda: fake.has(PlaybackEvent.PAUSED), 10.0, 'it is silent')
     assert fake.pause(go_on).error_code == 0
     assert fake.result(handle).result.error_code == 0
+    wait_for(lambda: fake.has(PlaybackEvent.FINISHED), 10.0, 'its end is told')
     told = [kind for kind in fake.kinds() if kind != PlaybackEvent.UNDERRUN]  # a loaded machine
     assert told == [PlaybackEvent.STARTED, PlaybackEvent.PAUSED, PlaybackEvent.RESUMED,
                     PlaybackEvent.FINISHED]
@@ -261,9 +263,10 @@ def test_voice_changes_live(voice: Robot) -> None:
 
 
 def test_feedback_tells_the_events_of_the_goal(fake: Robot) -> None:
-    assert fake.speak(' '.join(['word'] * 15) + '.').status == SUCCEEDED
-    wait_for(lambda: fake.feedback and fake.feedback[-1].kind == PlaybackEvent.FINISHED, 5.0,
-             'FINISHED as feedback')
+    handle = fake.send(' '.join(['word'] * 15) + '.')
+    wait_for(lambda: fake.feedback and fake.feedback[-1].kind == PlaybackEvent.FINISHED, 60.0,
+             'FINISHED as feedback')  # rclpy gives none after the result
+    assert fake.result(handle).status == SUCCEEDED
     kinds = [event.kind for event in fake.feedback]
     assert kinds[0] == PlaybackEvent.STARTED and PlaybackEvent.PROGRESS in kinds
     assert len({event.utterance_id for event in fake.feedback}) == 1
@@ -287,6 +290,23 @@ def test_waiting_goal_is_cancelled(fake: Robot) -> None:
     assert fake.result(second).status == CANCELED
     assert fake.stop().error_code == 0
     assert fake.result(first).status == ABORTED
+
+
+def test_a_goal_that_is_cancelled_before_it_is_queued_is_not_heard(
+        fake: Robot, monkeypatch: pytest.MonkeyPatch) -> None:
+    api, answered = fake.node._speak_api, threading.Event()
+    make = api._request
+
+    def late(*arguments: Any) -> Any:
+        assert answered.wait(20.0)
+        return make(*arguments)
+
+    monkeypatch.setattr(api, '_request', late)
+    handle = fake.send('word')
+    wait_for(handle.cancel_goal_async().done, 10.0, 'the cancellation is answered')
+    answered.set()
+    answer = fake.result(handle)
+    assert (answer.status, answer.result.heard) == (CANCELED, '')
 
 
 def test_interrupting_goal(fake: Robot) -> None:

@@ -81,7 +81,10 @@ class SpeakApi:
             # Held, so that no event of the utterance is told before its goal is known.
             utterance = queue.speak(request, goal.text, goal.interrupt)
             self._goals[identity.utterance_id] = (handle, utterance)
-        handle.va_utterance = utterance
+            handle.va_utterance = utterance
+            cancelled = getattr(handle, 'va_cancelled', False)
+        if cancelled:
+            queue.cancel(utterance, 'goal cancelled')
         return identity, utterance
 
     def _over(self, handle: Any, utterance_id: str, outcome: Outcome) -> None:
@@ -91,10 +94,11 @@ class SpeakApi:
         handle.execute()
 
     def _cancel(self, handle: Any) -> CancelResponse:
-        utterance = getattr(handle, 'va_utterance', None)
-        if utterance is None:
-            return CancelResponse.REJECT
-        handle.va_cancelled = True
+        with self._lock:
+            handle.va_cancelled = True
+            utterance = getattr(handle, 'va_utterance', None)
+        if utterance is None:  # in a thread that is about to queue it, see _speak
+            return CancelResponse.ACCEPT
         try:
             self._queue().cancel(utterance, 'goal cancelled')
         except AssistantError:
