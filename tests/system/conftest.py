@@ -72,10 +72,9 @@ def robot(assistant: Product, observer: Observer) -> Iterator[Robot]:
 @pytest.fixture
 def idle(assistant: Product, observer: Observer) -> int:
     """Wait until the assistant sleeps; returns the number of events so far."""
+    mark = observer.mark()
     if observer.state() != 'idle':
         assert observer.wait(
-            lambda e: e.topic == 'loader/state' and e.message.name == 'idle',
-            60.0,
-            mark=observer.mark(),
+            lambda e: e.topic == 'loader/state' and e.message.name == 'idle', 60.0, mark=mark,
         ), f'not idle but {observer.state()}'
     return observer.mark()

@@ -21,7 +21,9 @@ def playback(kind, source):
 
 
 def final(e):
-    return e.topic == 'stt/transcript' and e.message.kind == Transcript.FINAL
+    """What the user said; the silent end of the dialog before may come after its last state."""
+    return (e.topic == 'stt/transcript' and e.message.kind == Transcript.FINAL
+            and e.message.outcome == Transcript.OUTCOME_SPEECH)
 
 
 def test_wake_question_answer_sleep(assistant, user, observer, idle):

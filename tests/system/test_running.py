@@ -26,8 +26,8 @@ def test_states_come_in_order(assistant, observer):
 
 
 def test_the_greeting_is_spoken(assistant, observer):
-    texts = [e.message.text for e in observer.since(0, 'tts/playback')]
-    assert 'Hi, Master!' in texts
+    assert observer.wait(
+        lambda e: e.topic == 'tts/playback' and e.message.text == 'Hi, Master!', 20.0)
 
 
 @pytest.mark.parametrize('name', sorted(NODES))

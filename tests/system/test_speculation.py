@@ -73,7 +73,8 @@ def test_who_goes_on_after_a_pause_hears_only_the_answer_to_the_whole(
     assert drafted is not None, 'nothing was begun in the pause'
     _, end_s = user.say(PAUSED[1]).times()
     heard = observer.wait(
-        lambda e: e.topic == 'stt/transcript' and e.message.kind == Transcript.FINAL,
+        lambda e: (e.topic == 'stt/transcript' and e.message.kind == Transcript.FINAL
+                   and e.message.dialog_id == dialog_id),
         end_s - time.time() + 60.0, mark=idle)
     assert heard is not None and heard.message.revision > drafted.message.revision
     assert word_error(' '.join(PAUSED[:2]), heard.message.text) <= 0.4

@@ -54,8 +54,7 @@ class Robot:
     def act(self, kind: Any, name: str, goal: Any, timeout_s: float = 60.0,
             feedback: Callable[[Any], None] = lambda _: None) -> Any:
         """Send a goal and wait for its result."""
-        handle = self.send(kind, name, goal, feedback)
-        return _result(handle.get_result_async(), timeout_s, name).result
+        return self.result(self.send(kind, name, goal, feedback), timeout_s)
 
     def send(self, kind: Any, name: str, goal: Any,
              feedback: Callable[[Any], None] = lambda _: None) -> Any:
@@ -68,10 +67,14 @@ class Robot:
         assert handle.accepted, f'{name} refused the goal'
         return handle
 
+    def result(self, handle: Any, timeout_s: float = 60.0) -> Any:
+        """Wait for the result of a goal; feedback that comes later is not given any more."""
+        return _result(handle.get_result_async(), timeout_s, 'result').result
+
     def cancel(self, handle: Any, timeout_s: float = 10.0) -> Any:
         """Cancel a goal and wait for its result."""
         _result(handle.cancel_goal_async(), timeout_s, 'cancel')
-        return _result(handle.get_result_async(), timeout_s, 'cancelled result').result
+        return self.result(handle, timeout_s)
 
     def set_parameter(self, node: str, name: str, value: Any) -> tuple[bool, str]:
         """Set a parameter of another node; returns (accepted, reason)."""

@@ -25,6 +25,8 @@ from kwd_speech import chunks, FakeScorer, in_a_room, RATE, speak
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 SILENCE = np.zeros(1280, np.int16)
+PART = 20 * 1280
+"""Samples that may be sent at once: the queue of the scorer is bounded."""
 
 
 class NodeWithFakeScorer(KwdNode):
@@ -139,9 +141,13 @@ def test_a_setting_that_cannot_work_fails_configure_and_can_be_mended(make_node,
 
 
 def test_a_spoken_wake_word_wakes_with_the_real_models(make_node, run):
-    robot = run(make_node(KwdNode))
+    node = make_node(KwdNode)
+    robot = run(node)
     phrase = speak('Hey Jarvis!')
-    robot.send(in_a_room(phrase, 2.0, 1.0), start_s=2000.0)
+    sound, before = in_a_room(phrase, 2.0, 1.0), node._frames
+    for first in range(0, sound.size, PART):
+        robot.send(sound[first:first + PART], start_s=2000.0 + first / RATE)
+        wait_for(lambda sent=robot.sequence: node._frames - before >= sent, 20, 'scores')
     (wake,) = wait_for(lambda: robot.wakes, 20, 'the wake')
     assert (wake.source, wake.model, wake.phrase) == (
         Wake.SOURCE_WAKE_WORD, 'hey_jarvis', 'hey jarvis')
@@ -181,7 +187,7 @@ def test_the_sound_around_a_wake_is_kept_when_that_is_set_live(make_node, run, t
     frames(node, 16)
     assert node.set_parameters([Parameter('wake_clips', value=2)])[0].successful
     node.fake.script = [0.0] * 25 + [0.9]
-    for part in range(2):  # the queue of the scorer is bounded: what comes at once may be dropped
+    for part in range(2):
         robot.send(np.full(1280 * 20, 7, np.int16), start_s=1000 + (1016 + 20 * part) * 0.08)
         frames(node, 36 + 20 * part)
     (clip,) = wait_for(lambda: list(tmp_path.glob('wakes/wake_*.wav')), 20, 'the clip')
@@ -197,7 +203,7 @@ def test_a_clip_that_cannot_be_written_is_counted_and_the_wake_stands(make_node,
     node.fake.script = [0.0, 0.9]
     robot.send(np.zeros(1280 * 16, np.int16))
     wait_for(lambda: node.progress.counts().get('clips lost') == 1, 20, 'the loss')
-    assert len(robot.wakes) == 1
+    wait_for(lambda: len(robot.wakes) == 1, 10, 'the wake')
     assert node.problem() is None
 
 

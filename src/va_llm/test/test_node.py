@@ -405,12 +405,12 @@ def test_a_completion(robot):
     pieces = []
     handle = send(robot, lambda message: pieces.append(message.feedback.chunk.text),
                   messages=ask())
+    wait_for(lambda: ''.join(pieces) == 'Yes I can .', 10, 'the feedback')  # none after the result
     answer = result(handle.get_result_async())
     assert answer.status == GoalStatus.STATUS_SUCCEEDED
     assert answer.result.text == 'Yes I can .'
     assert (answer.result.finish_reason, answer.result.prompt_tokens,
             answer.result.completion_tokens) == ('stop', 3, 4)
-    wait_for(lambda: ''.join(pieces) == 'Yes I can .', 10, 'the feedback')
 
 
 @pytest.mark.parametrize('messages', [

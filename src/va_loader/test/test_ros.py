@@ -291,8 +291,8 @@ class Wired:
         self.node = LoaderNode(
             'cpu', defaults().values, dict, context=context, namespace=NAMESPACE,
             parameter_overrides=[Parameter('ack_delay_ms', value=50)])
-        manager = DialogManager(self.node.rules(), self.node.choose, self.node.salt)
-        self.bus = EventBus(manager.handle, lambda command: self.port.execute(command),
+        self.manager = DialogManager(self.node.rules(), self.node.choose, self.node.salt)
+        self.bus = EventBus(self.manager.handle, lambda command: self.port.execute(command),
                             self.node.log.error)
         self.port = DialogPort(self.node, loop, self.bus.post)
         self.node.listen(self.bus.post)
@@ -430,7 +430,7 @@ def test_a_question_is_asked_again_until_the_restarted_llm_takes_it(wired):
     wait_for(lambda: others.spoken == ['Yes?', 'Sorry, one moment.'], 10.0, 'the apology')
     saw(others, 'recovering')
     rig.bus.post(NodeBack('llm'))
-    wait_for(lambda: len(others.resumed) == 3, 10.0, 'the third attempt')
+    wait_for(lambda: len(others.resumed) >= 3, 10.0, 'the third attempt')
     request = others.resumed[-1]
     assert (request.text, request.revision) == ('what time is it', 1)
     assert request.dialog_id == others.listens[0].dialog_id
@@ -449,6 +449,7 @@ def test_the_rest_of_a_reply_reaches_the_restarted_tts_in_order(wired):
     others.not_yet = 1
     asked(others)
     others.answer('One. Two. ', is_last=False)
+    wait_for(lambda: rig.manager._turn.reply, 10.0, 'its beginning has come')
     others.play(PlaybackEvent.STARTED, 'One.')
     saw(others, 'speaking')
     rig.bus.post(NodeLost('tts', 'killed by SIGKILL'))

@@ -148,9 +148,10 @@ def test_services_and_action(context, say):
         goal = listen.send_goal_async(
             Listen.Goal(), feedback_callback=lambda m: feedback.append(m.feedback.transcript))
         handle = wait_for(lambda: goal.done() and goal.result(), 10, 'acceptance')
-        result = handle.get_result_async()
         wait_for(lambda: node._listening.current is not None, 10, 'listening')
         robot.play(join(0.3, say('What time is it?'), 1.2))
+        wait_for(lambda: feedback, 10, 'feedback')  # rclpy gives none after the result
+        result = handle.get_result_async()
         answer = wait_for(lambda: result.done() and result.result(), 20, 'the result').result
         assert (answer.text, answer.error_code) == ('Hello there.', 0)
         assert feedback[0].kind == Transcript.STARTED
