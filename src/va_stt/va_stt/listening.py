@@ -59,7 +59,7 @@ class Listening:
         self._asked: tuple[TurnListener, TranscribeRequest] | None = None
         """What the worker makes next; one thing, because an older one is outdated."""
         self._made: tuple[TurnListener, TranscribeRequest] | None = None
-        """What it makes, or has made."""
+        """What it makes, or has made; its one thread takes the text before it makes the next."""
 
     @property
     def current(self) -> TurnKey | None:

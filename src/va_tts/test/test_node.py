@@ -182,8 +182,8 @@ def test_greeting_is_heard_and_understood(voice: Robot, recorder: Recorder, whis
     wait_for(lambda: voice.has(PlaybackEvent.FINISHED), 5.0, 'FINISHED')
     wait_for(lambda: time.time() > recorder.loud_times()[-1] + 0.3, 5.0, 'the end is recorded')
     started = next(event for event in voice.events if event.kind == PlaybackEvent.STARTED)
-    assert recorder.loud_times(100)[0] == pytest.approx(
-        to_seconds(started.header.stamp) + 0.04, abs=0.15)
+    # A block is recorded when it was read: on a busy machine late, never early.
+    assert -0.15 < recorder.loud_times(100)[0] - to_seconds(started.header.stamp) - 0.04 < 0.5
     sound = recorder.sound().astype(np.int32)
     assert -32 < level_dbfs(sound[np.abs(sound) > 100].astype(np.int16)) < -10
     assert np.abs(sound).max() < 32_000, 'clipped'
