@@ -41,7 +41,7 @@ SPEED = (
     Row('idle, of one core', _of('idle', 'cpu_core_percent'), 10, unit='%'),
     Row('idle, memory (PSS)', _of('idle', 'pss_mb'), 1200, unit='MB'),
     Row('soak, memory growth', _of('soak', 'pss_growth_mb'), 20, unit='MB'),
-    Row('soak, first token, last over second turn', _of('soak', 'first_token_growth'), 1.3),
+    Row('soak, first token, last over first tenth', _of('soak', 'first_token_growth'), 1.3),
     Row('soak, missed audio chunks', _of('soak', 'missed_audio'), 0),
     Row('second assistant, memory over the first', _of('scale', 'second_memory'), 0.6),
 )

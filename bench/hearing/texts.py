@@ -9,7 +9,6 @@ VOICES = ('am_michael', 'bf_emma', 'bm_george', 'af_bella', 'am_fenrir', 'bf_isa
 WAKE_VOICES = (*VOICES, 'af_alloy', 'af_aoede', 'af_jessica', 'af_kore', 'af_river', 'af_sky',
                'am_adam', 'am_echo', 'am_liam', 'am_onyx', 'bf_lily', 'bm_daniel', 'bm_fable',
                'am_santa')
-WAKE_PHRASES = ('Hey Jarvis.', 'Hey Jarvis!')
 
 COMMANDS = (
     'what time is it?', 'turn on the light.', 'set a timer for ten minutes.',

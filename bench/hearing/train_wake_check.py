@@ -7,7 +7,9 @@ espeak-ng and of texts that are in none of the measurements. It is measured on v
 that it was not trained on, in four parts; the part of the phrases that it keeps there sets its
 threshold.
 
-    python -m hearing.train_wake_check hey_jarvis   (in bench/, in the private environment)
+In ``bench/``, in the private environment:
+
+    PYTHONPATH=../tests python -m hearing.train_wake_check hey_jarvis
 """
 
 from __future__ import annotations

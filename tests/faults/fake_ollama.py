@@ -12,7 +12,6 @@ from typing import Any
 
 MODEL = 'smollm2:135m'
 ANSWER = 'I once met a small robot. It liked to count the stars. Then it went to sleep.'
-SCRIPTS = ('ok', 'hang', 'cut', 'error')
 
 
 class FakeOllamaServer:

@@ -12,7 +12,6 @@ from faults.world import QUESTION, World
 from va_interfaces.action import Speak
 from va_interfaces.srv import Cancel, StopListening, TriggerWake
 
-STATES_OF_DIALOG = ('acknowledging', 'listening', 'thinking', 'speaking', 'follow_up')
 REACH_S, END_S, HEAR_S = 90.0, 90.0, 10.0
 LONG_TEXT = 'I am the robot, and I am telling you where I am going now.'
 
