@@ -133,15 +133,16 @@ def _voice(card: Card) -> Iterator[str]:
     if not part:
         return
     yield from _table('system', 'p50 ms', 'p95 ms', 'turns', 'no answer', 'cut off',
-                      'words of the answers heard')
+                      'longest pause in an answer, p50 / p95 ms', 'words of the answers heard')
     for mode, name in MODES.items():
         if mode not in part:
-            yield _row(name, 'not measured', '', '', '', '', '')
+            yield _row(name, 'not measured', '', '', '', '', '', '')
             continue
         figure, how = part[mode], part.get('conditions', {}).get(mode, {})
         heard = how.get('words_heard')
         yield _row(name, _text(figure['p50']), _text(figure['p95']), figure['n'],
                    figure.get('missed', 0), figure.get('cut_off', 0),
+                   ' / '.join(_text(value) for value in figure.get('pause_ms', {}).values()),
                    '' if heard is None else f'{100 * heard:.0f} %')
 
 

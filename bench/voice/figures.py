@@ -77,10 +77,16 @@ def spread(values: Iterable[float]) -> dict[str, Any]:
 
 
 def summary(found: list[Wait]) -> dict[str, Any]:
-    """The figure of one kind of wait, with what did not count for it."""
+    """The figure of one kind of wait, with what did not count for it.
+
+    ``pause_ms`` is the longest silence inside an answer, that between its sentences included.
+    """
     counts = {name: sum(w.outcome == name for w in found)
               for name in ('missed', 'cut_off', 'lost')}
-    return spread(w.wait_ms for w in found if w.outcome == 'answered') | counts
+    answered = [w for w in found if w.outcome == 'answered']
+    pauses = spread(w.gap_ms for w in answered)
+    return spread(w.wait_ms for w in answered) | counts | {
+        'pause_ms': {part: pauses[part] for part in ('p50', 'p95')}}
 
 
 def listened(found: list[Wait], speaker: Sound, said: Iterable[str], ear: Any) -> dict[str, Any]:

@@ -15,7 +15,8 @@ HOW = {'machine': 'Some CPU, 2 cores, 8 GB', 'profile': 'cpu', 'commit': 'abc123
 CARD = {
     'voice_to_voice_ms': {
         'fixed': {'p50': 2050, 'p95': 2400, 'n': 30, 'missed': 1, 'cut_off': 0},
-        'smart': {'p50': 700, 'p95': 1300, 'n': 30, 'missed': 0, 'cut_off': 2},
+        'smart': {'p50': 700, 'p95': 1300, 'n': 30, 'missed': 0, 'cut_off': 2,
+                  'pause_ms': {'p50': 240, 'p95': 600}},
         'baseline': {'p50': 3000, 'p95': 3500, 'n': 30},
         'pipecat': {'p50': 1000, 'p95': 2000, 'n': 30},
         'conditions': {mode: HOW for mode in ('fixed', 'smart', 'baseline', 'pipecat')}},
@@ -44,7 +45,7 @@ def test_figures_stand_beside_their_targets():
 def test_systems_stand_beside_each_other():
     text = page(CARD)
     assert line_of(text, 'the assistant, smart endpointing')[1:] == [
-        '700', '1300', '30', '0', '2', '99 %']
+        '700', '1300', '30', '0', '2', '240 / 600', '99 %']
     assert line_of(text, 'pipecat, 2 s')[1] == 'not measured'
     assert line_of(text, 'fixed')[1:] == ['2000 (2010)', '- (-)']
 

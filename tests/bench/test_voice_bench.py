@@ -105,7 +105,7 @@ def test_waits_are_counted_from_the_recordings(recorded):
     assert cut_off.outcome == 'cut_off'
     assert summary([answered, cut_off]) == {
         'p50': round(answered.wait_ms), 'p95': round(answered.wait_ms), 'n': 1,
-        'missed': 0, 'cut_off': 1, 'lost': 0}
+        'missed': 0, 'cut_off': 1, 'lost': 0, 'pause_ms': {'p50': 0, 'p95': 0}}
 
 
 def test_no_answer_and_no_user(recorded):
