@@ -10,6 +10,7 @@ from test_stream_queue import DIALOG, Stage
 from tts_fakes import RATE
 
 from va_common.testing import wait_for
+from va_tts.code_blocks import CODE_WORDS
 from va_tts.piece_maker import MAX_AHEAD_S
 from va_tts.playback_events import Kind
 from va_tts.text_pieces import FIRST_LIMIT
@@ -86,6 +87,24 @@ def test_a_reply_without_a_word_ends_in_silence(stage: Stage, text: str) -> None
     stage.play(0.5)
     assert stage.kinds() == ['FINISHED']
     assert not stage.engine.spoken and not np.any(stage.device.heard)
+
+
+def test_code_is_announced_once_and_kept_as_it_was_written(stage: Stage) -> None:
+    text = 'This is how it is done:\n```python\nprint("one. two")\n```\nThat is all there is.'
+    for number, letter in enumerate(text):
+        stage.reply(number, letter, is_last=number == len(text) - 1)
+    stage.play(5)
+    assert spoken(stage) == [
+        'This is how it is done:', CODE_WORDS['en'], 'That is all there is.']
+    assert stage.of(Kind.FINISHED)[0].text.split() == text.split()
+
+
+def test_code_that_never_ends_is_announced_and_ends_with_the_reply(stage: Stage) -> None:
+    text = '```sh\n' + 'make it so\n' * 1000
+    stage.reply(0, text, is_last=True)
+    stage.play(2)
+    assert spoken(stage) == [CODE_WORDS['en']]
+    assert stage.of(Kind.FINISHED)[0].text.split() == text.split()
 
 
 def test_text_slower_than_speech_is_heard_in_parts_with_one_gap_each(stage: Stage) -> None:

@@ -15,6 +15,11 @@ from va_tts.spoken_text import spoken
     ('- [x] done', 'done'),
     ('See [the docs](https://a.b/c "t") now', 'See the docs now'),
     ('![a cat](cat.png)', 'a cat'),
+    ('See [the docs][1] and ![a cat][].', 'See the docs and a cat.'),
+    ('[1]: https://a.b/c "Docs"', ''),
+    ('True.[^1] Very.\n[^1]: Says Bob.', 'True. Very. Says Bob.'),
+    ('> one\n> > two\n***\nthree', 'one. two. three'),
+    ('call `make_it(2)` now', 'call make it(2) now'),
     ('Go to https://www.example.com/a/b?c=d.', 'Go to example dot com.'),
     ('```python\nprint(1)\n```', 'print(1)'),
     ('| a | b |\n|---|---|\n| c | d |', 'a, b. c, d'),
@@ -72,5 +77,5 @@ def test_other_languages_keep_their_own_words() -> None:
 
 def test_twenty_thousand_odd_characters_are_quick() -> None:
     for odd in ('[', '*_', '$1,', '1.', '|-', ' ', '- ', '<a', 'A.', '\n', '[](', '[a](b "', '1:',
-                '1-', '$', 'a@', 'a.', '1 ', '^'):
+                '1-', '[^', '[a][', '[a]: /', '$', 'a@', 'a.', '1 ', '^'):
         spoken(odd * (20_000 // len(odd)))

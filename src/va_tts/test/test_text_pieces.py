@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 
 import pytest
 
 from va_tts.piece_length import LARGEST, Limits, SAFETY
-from va_tts.text_pieces import FIRST_LIMIT, letters, PieceSplitter
+from va_tts.text_pieces import FIRST_LIMIT, letters, PieceSplitter, What
 
 LONGEST = LARGEST / SAFETY
 
@@ -115,3 +116,52 @@ def test_short_sentences_are_joined_where_many_pieces_cost_too_much() -> None:
 
 def test_letters() -> None:
     assert letters('a, b: 1!') == 3
+
+
+LISTING = 'for x in y:\n    print("a. b!")\n\nprint(`2`)'
+TWICE = 'Sure, here it is:\n\n```python\n{0}\n```\nIt prints a lot. Or else this way:\n\n' \
+    '~~~\n{0}\n~~~ That is all.'
+
+
+def taken(text: str, *cuts: int) -> list[tuple[What, str]]:
+    """The pieces of a text that comes cut there; pieces of prose are joined."""
+    splitter, found = PieceSplitter(), []
+    for start, end in pairwise((0, *cuts, len(text))):
+        splitter.add(text[start:end])
+        while (piece := splitter.take(end == len(text))) is not None:
+            if found and found[-1][0] is splitter.what is What.TEXT:
+                piece = f'{found.pop()[1]} {piece}'
+            found.append((splitter.what, piece))
+    return found
+
+
+@pytest.mark.parametrize('text, kinds', [
+    (TWICE.format(LISTING), 'TbCTbCT'),
+    (f'```\n{LISTING}\n```', 'bC'),
+    (f'Like so: ```c++\n{LISTING}```\nThat was it.', 'TbCT'),
+    (f'- first:\n   ````md title="a"\n```\n{LISTING}\n```\n   ````\n- then', 'TbCT'),
+    (f'It never ends.\n```sh\n{LISTING}\n``', 'TbC'),
+    ('Nothing.\n```\n\n```\nNothing at all.', 'TCCT'),
+    ('Use ```x = 1``` and ```y```\nfor that, `z` too.\n', 'T'),
+    ('Three ticks ``` make a fence of it.\nReally.', 'T'),
+    ('Stray at the end.\n```', 'T'),
+])
+def test_code_is_apart_wherever_the_text_is_cut(text: str, kinds: str) -> None:
+    marks = {What.TEXT: 'T', What.CODE_BEGINS: 'b', What.CODE: 'C'}
+    whole = taken(text)
+    assert ''.join(marks[what] for what, _ in whole) == kinds
+    assert ''.join(''.join(piece for _, piece in whole).split()) == ''.join(text.split())
+    for cut in range(1, len(text)):
+        assert taken(text, cut) == whole, text[:cut]
+    assert taken(text, *range(1, len(text))) == whole
+
+
+def test_code_is_announced_as_soon_as_it_begins() -> None:
+    splitter = PieceSplitter()
+    assert list(pieces_of(splitter, '```python\nf')) == ['```python']
+    assert splitter.what is What.CODE_BEGINS and splitter.left
+
+
+def test_twenty_thousand_odd_characters_of_code_are_quick() -> None:
+    for odd in ('`', '``` ', '```\n', ' ~~~a', '```\na', '```' + ' ' * 997):
+        taken(odd * (20_000 // len(odd)))

@@ -9,6 +9,10 @@ from va_tts.spoken_numbers import in_words
 
 _RULE_MARKS = frozenset('-*_=|: \t')
 _IMAGE_OR_LINK = re.compile(r'!?\[([^\]\[]{0,300})\]\([^)(\s]{0,500}(?:\s+"[^"]{0,200}")?\)')
+_FOOTNOTE = re.compile(r'\[\^[^\]\s]{1,30}\]:?')
+_LINK_BY_NAME = re.compile(r'!?\[([^\]\[]{1,300})\]\[[^\]\[]{0,100}\]')
+_LINK_TARGET = re.compile(
+    r'^[ \t]*\[[^\]\[]{1,100}\]:[ \t]*(?:https?://|www\.|/)\S{1,500}.{0,200}$', re.MULTILINE)
 _URL = re.compile(r'\b(?:https?://|www\.)([^\s/?#)>]+)[^\s)>]*')
 _HEADING_OR_QUOTE = re.compile(r'^[ \t]*(?:#{1,6}[ \t]+|(?:>[ \t]?)+)', re.MULTILINE)
 _BULLET = re.compile(r'^[ \t]*[-*+•‣◦][ \t]+(?:\[[ xX]\][ \t]+)?', re.MULTILINE)
@@ -61,7 +65,8 @@ def spoken(text: str, language: str = 'en') -> str:
 
 def _without_markdown(text: str) -> str:
     text = '\n'.join(line for line in text.splitlines() if not _is_drawing(line.strip()))
-    text = _IMAGE_OR_LINK.sub(r'\1', text)
+    text = _FOOTNOTE.sub('', _LINK_TARGET.sub('', text))
+    text = _LINK_BY_NAME.sub(r'\1', _IMAGE_OR_LINK.sub(r'\1', text))
     text = _URL.sub(_say_host, text)
     text = _MAIL.sub(_say_mail, text)
     text = _TAG.sub('', text)

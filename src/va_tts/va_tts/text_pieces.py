@@ -8,8 +8,10 @@ synthesiser can make while what is before it plays, see :mod:`va_tts.piece_lengt
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from enum import Enum
 import re
 
+from va_tts.code_blocks import find_end, find_opening, is_empty
 from va_tts.piece_length import Limits, SAFETY
 
 FIRST_LETTERS = 10
@@ -45,8 +47,18 @@ class _Undecided(Exception):
     """What follows decides, and it has not come yet."""
 
 
+class What(Enum):
+    """What a piece is."""
+
+    TEXT = 'text'
+    CODE_BEGINS = 'code begins'
+    """The line that opens a block."""
+    CODE = 'code'
+    """The rest of a block, its closing fence included; all of a block without code."""
+
+
 class PieceSplitter:
-    """Splits one utterance.
+    """Splits one utterance. A block that is never closed is code up to the end of the utterance.
 
     Args:
         limits: of the next piece; asked after each piece, and never for the first.
@@ -58,6 +70,9 @@ class PieceSplitter:
         self._first = first
         self._text = ''
         self._is_first = True
+        self._fence = ''
+        self.what = What.TEXT
+        'of the piece taken last'
 
     def add(self, text: str) -> None:
         """Append text."""
@@ -69,12 +84,36 @@ class PieceSplitter:
         Args:
             final: no text will follow.
         """
+        if self._fence:
+            return self._rest_of_code(final)
         self._text = self._text.lstrip()
-        cut = self._cut(final)
+        opening = find_opening(self._text)
+        if opening is not None and not opening.start():
+            return self._opening(opening, final)
+        end = len(self._text) if opening is None else opening.start()
+        final = final or opening is not None
+        cut = self._cut(self._text[:end], final)
         if cut is None and (not final or not self._text):
             return None
-        piece, self._text = self._text[:cut].strip(), self._text[cut:] if cut else ''
-        self._is_first = False
+        return self._remove(end if cut is None else cut, What.TEXT)
+
+    def _opening(self, opening: re.Match[str], final: bool) -> str | None:
+        empty = is_empty(self._text[opening.end():], opening['fence'], final)
+        if empty is None:
+            return None
+        self._fence = opening['fence']
+        return self._remove(opening.end(), What.CODE if empty else What.CODE_BEGINS)
+
+    def _rest_of_code(self, final: bool) -> str | None:
+        end = find_end(self._text, self._fence, final)
+        if end is None:
+            return None
+        self._fence = ''
+        return self._remove(end, What.CODE)
+
+    def _remove(self, end: int, what: What) -> str:
+        piece, self._text = self._text[:end].strip(), self._text[end:]
+        self._is_first, self.what = False, what
         return piece
 
     @property
@@ -82,15 +121,15 @@ class PieceSplitter:
         """Whether there is text that is in no piece yet."""
         return bool(self._text.strip())
 
-    def _cut(self, final: bool) -> int | None:
-        """Where the next piece ends in the text at hand; None: not decided yet."""
+    def _cut(self, text: str, final: bool) -> int | None:
+        """Where the next piece ends in ``text``; None: not decided yet."""
         wanted, limit, reach = FIRST_LETTERS, self._first, int(self._first * _FIRST_REACH)
         if not self._is_first:
             wanted, limit = self._limits()
             reach = int(limit * _REACH)
-        window = self._text[:reach + 1]
+        window = text[:reach + 1]
         clause = None
-        for end, is_sentence in boundaries(window, final and len(self._text) <= reach):
+        for end, is_sentence in boundaries(window, final and len(text) <= reach):
             if clause is not None and end > limit:
                 return clause
             if letters(window[:end]) < wanted:
@@ -98,7 +137,7 @@ class PieceSplitter:
             if is_sentence or self._is_first:
                 return end
             clause = end
-        if len(self._text) <= reach:
+        if len(text) <= reach:
             return None
         return clause or _word_end(window, limit)
 

@@ -11,13 +11,14 @@ from enum import Enum
 from va_common.audio_io import Float32
 from va_common.errors import AssistantError, ErrorCode
 from va_common.ids import TurnKey
+from va_tts.code_blocks import code_words
 from va_tts.heard import Heard, PieceSound
 from va_tts.kokoro_client import language_of
 from va_tts.piece_length import first_length, Limits, limits
 from va_tts.playback_events import Identity, Kind, PlaybackTracker, Source
 from va_tts.playout import Playout
 from va_tts.spoken_text import spoken
-from va_tts.text_pieces import PieceSplitter
+from va_tts.text_pieces import PieceSplitter, What
 from va_tts.turn_gate import is_older
 
 MAX_TEXT = 20_000
@@ -146,7 +147,14 @@ class Utterance:
             text = self._splitter.take(self._ended)
             if text is None:
                 return
-            self._add_piece(text, spoken(text, language_of(self.request.voice)[:2]))
+            self._add_piece(text, self._words(text))
+
+    def _words(self, text: str) -> str:
+        """What is said for the piece that was taken last."""
+        language = language_of(self.request.voice)[:2]
+        if self._splitter.what is What.TEXT:
+            return spoken(text, language)
+        return code_words(language) if self._splitter.what is What.CODE_BEGINS else ''
 
     def _limits(self) -> Limits:
         ahead_s, rtf = self.pace()
