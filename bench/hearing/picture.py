@@ -42,6 +42,7 @@ ROWS = (
     Row('word error rate', lambda f: f['wer'], 1.0, raw=lambda f: f['wer_raw']),
     Row('word errors that playback adds', lambda f: f['wer_during_playback'] - f['wer'], 0.03),
     Row('words lost in one breath', lambda f: f['one_breath_word_loss'], 0),
+    Row('"Yes?" over one breath', lambda f: f['yes_spoken_over'], 0),
     Row('end of turn, fixed, p50', lambda f: f['endpoint_ms']['fixed']['p50'], 2300, unit='ms'),
     Row('end of turn, smart, p50', lambda f: f['endpoint_ms']['smart']['p50'], 500, unit='ms'),
     Row('cut off, smart', lambda f: f['false_cutoff_share']['smart'], 0.05,
