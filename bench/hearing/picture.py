@@ -48,6 +48,7 @@ ROWS = (
     Row('cut off, smart', lambda f: f['false_cutoff_share']['smart'], 0.05,
         raw=lambda f: f['false_cutoff_share']['fixed']),
     Row('speaking over an answer: silent, p95', lambda f: f['barge_in_ms']['p95'], 300, unit='ms'),
+    Row('answers of 40 that went on', lambda f: f['talkover_detail']['not_stopped'], 0),
     Row('its own speech stops it', lambda f: f['false_barge_ins']['own_speech'], 0),
     Row('coughs and knocks stop it', lambda f: f['false_barge_ins']['of_coughs_and_knocks'], 1),
     Row('invented texts', lambda f: f['invented_texts'], 0, raw=lambda f: f['invented_texts_raw']),
