@@ -124,6 +124,11 @@ def _targets(rows: Iterable[Row], figures: dict[str, Any]) -> Iterator[str]:
             yield _row(row.name, wanted, 'not measured', '')
 
 
+def _portable(command: str) -> str:
+    """A command without the folders of this machine."""
+    return re.sub(r'(?<= )/\S*/', '', command)
+
+
 def _asked(row: Row) -> str:
     return f'{"≥" if row.more_is_better else "≤"} {row.target:g}'
 
@@ -207,7 +212,8 @@ def _conditions(card: Card) -> Iterator[str]:
         early = f' (ended early: {how["ended_early"]})' if 'ended_early' in how else ''
         yield _row(name, *(how.get(key, '') for key in ('machine', 'profile', 'commit')),
                    f'{how.get("n", "")}{early}', how.get('others_core_percent', ''),
-                   how.get('load_1min', ''), how.get('at', ''), f'`{how.get("command", "")}`')
+                   how.get('load_1min', ''), how.get('at', ''),
+                   f'`{_portable(how.get("command", ""))}`')
 
 
 def _table(*head: str) -> Iterator[str]:
