@@ -57,6 +57,13 @@ def test_pieces(text: str, pieces: list[str]) -> None:
         assert split(text, step) == pieces
 
 
+def test_a_first_piece_is_not_cut_at_a_joint_that_leaves_no_time_for_the_next() -> None:
+    text = 'The largest planet of the solar system is Jupiter.'
+    first = {limit: next(pieces_of(PieceSplitter(first=limit), text, final=True))
+             for limit in (22, 25)}
+    assert first == {22: 'The largest planet', 25: 'The largest planet of the'}
+
+
 def test_first_piece_ends_at_a_clause_once_ten_letters_are_there() -> None:
     assert split('Sure, of course, I can do that for you.')[0] == 'Sure, of course,'
 

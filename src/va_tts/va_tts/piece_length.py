@@ -21,16 +21,19 @@ SHORTEST = 16
 """Characters that are allowed even if a gap comes before them: three words."""
 AFTER_GAP = 40
 """The same where it is silent already; a whole sentence is said at once, however short."""
-LONGEST_FLOOR = 60
-"""The same where speech is made slower than it is heard: gaps are rather many than long."""
+LONGEST_FLOOR = 24
+"""The same where speech is hardly made as fast as it is heard: gaps are rather many than long. At
+0.6 s of work for a second the longest one of an answer is 0.45 s (p95, computed for 91 answers;
+0.9 s with 60), at 0.7 it is 0.7 s (2.1 s with 60)."""
 LARGEST = 220
 """The largest limit: about 12 s of speech. For a good end a piece reaches to 293 characters, see
 :mod:`va_tts.text_pieces`, still far below Kokoro's 510 phonemes."""
 FIRST_WORK_S = 1.0
 """Making the first piece may take about so long: somebody waits for it. For a good end it may take
 half as much again."""
-FIRST_LENGTHS = (24, 60)
-"""Characters of it at least and at most; four words are the fewest that sound like a beginning."""
+FIRST_LENGTHS = (25, 60)
+"""Characters of it at least and at most; four words are the fewest that sound like a beginning,
+and that last until the next words have been made."""
 FEWEST_LETTERS = 12
 """Letters from which a piece ends at a sentence; shorter sentences are joined."""
 _LETTERS = 0.8

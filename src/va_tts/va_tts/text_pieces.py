@@ -40,6 +40,8 @@ _JOINT = re.compile(
     r' (?=(?:and|or|but|that|which|who|because|when|where|with|in|on|at|of|to|for|from|than|as|by)'
     r' )')
 """Where a clause is cut with the least harm to its melody: before these words."""
+_JOINT_FROM, _FIRST_JOINT_FROM = 0.5, 0.75
+"""Of the limit, where such a cut may be first: what comes after a shorter first piece is late."""
 _INITIALS = re.compile(r'[a-z](\.[a-z])*')
 
 
@@ -139,7 +141,8 @@ class PieceSplitter:
             clause = end
         if len(text) <= reach:
             return None
-        return clause or _word_end(window, limit)
+        joint = _FIRST_JOINT_FROM if self._is_first else _JOINT_FROM
+        return clause or _word_end(window, limit, round(joint * limit))
 
 
 def boundaries(text: str, final: bool) -> Iterator[tuple[int, bool]]:
@@ -171,8 +174,8 @@ def letters(text: str) -> int:
     return sum(map(str.isalnum, text))
 
 
-def _word_end(window: str, limit: int) -> int:
-    joints = [match.start() for match in _JOINT.finditer(window, limit // 2, limit + 5)]
+def _word_end(window: str, limit: int, joint_from: int) -> int:
+    joints = [match.start() for match in _JOINT.finditer(window, joint_from, limit + 5)]
     if joints:
         return joints[-1]
     space = window.rfind(' ', 1, limit + 1)
