@@ -15,6 +15,10 @@ def _voice(mode: str, part: str) -> Any:
     return lambda card: card['voice_to_voice_ms'][mode][part]
 
 
+def _gap(mode: str, part: str) -> Any:
+    return lambda card: card['voice_to_voice_ms'][mode]['gap_ms'][part]
+
+
 def _ratio(mode: str, other: str) -> Any:
     return lambda card: (card['voice_to_voice_ms'][mode]['p50']
                          / card['voice_to_voice_ms'][other]['p50'])
@@ -35,6 +39,7 @@ SPEED = (
     Row('voice to voice, smart, p95', _voice('smart', 'p95'), 1400, unit='ms'),
     Row('smart over baseline, p50', _ratio('smart', 'baseline'), 0.5),
     Row('smart over pipecat, p50', _ratio('smart', 'pipecat'), 0.6),
+    Row('gap inside an answer, smart, p95', _gap('smart', 'p95'), 150, unit='ms'),
     Row('wake word to acknowledgement, p95', _of('wake_to_ack_ms', 'p95'), 500, unit='ms'),
     Row('boot phased over sequential', _boot('sequential'), 0.8),
     Row('boot phased over slowest component', _boot('slowest_component'), 1.5),

@@ -29,6 +29,16 @@ def stages(latency: Iterable[dict[str, Any]]) -> dict[str, Any]:
             for stage in STAGES}
 
 
+def gaps(answers: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """The longest silence inside each answer because its next words were not ready, in ms.
+
+    The pauses that belong to sentences and commas are no part of it.
+    """
+    told = (record['data'].get('longest_gap_ms') for record in answers
+            if record['data'].get('outcome') == 'answered')
+    return spread(gap_ms for gap_ms in told if gap_ms is not None)
+
+
 def disagreement(found: Iterable[Wait], latency: Iterable[dict[str, Any]]) -> dict[str, Any]:
     """Turn report minus recording, in milliseconds: of both ends of the wait.
 

@@ -20,7 +20,7 @@ from voice.bench import PER_DIALOG, print_line
 from voice.ears import Ears
 from voice.figures import listened, read_channels, spread, summary, Wait, waits
 from voice.modes import make, Place, PRODUCT
-from voice.reports import disagreement, records, stages
+from voice.reports import disagreement, gaps, records, stages
 from voice.systems import Assistant, System
 from voice.talk import Line, Talk
 from voice.texts import script, WAKE
@@ -50,11 +50,13 @@ def run_mode(mode: str, options: argparse.Namespace) -> Measured:
     shutil.rmtree(folder, ignore_errors=True)
     made.replace(folder)
     asked = [wait for wait in found if wait.line.kind == 'question']
-    parts: Parts = {'voice_to_voice_ms': (mode, {mode: summary(asked)})}
+    figure = summary(asked)
+    parts: Parts = {'voice_to_voice_ms': (mode, {mode: figure})}
     how = _how(room) | listened(asked, speaker, _answers(system, folder), Ear()) | {
         'n': f'{len(asked)} of {options.turns} turns'}
     if mode in PRODUCT:
         latency = records(folder / 'log', 'LATENCY')
+        figure['gap_ms'] = gaps(records(folder / 'log', 'ASSISTANT'))
         how['report_minus_recording_ms'] = disagreement(asked, latency)
         parts |= {'stages_ms': (mode, {mode: stages(latency)}),
                   'wake_to_ack_ms': ('wake_to_ack', _woken(folder.parent))}

@@ -16,7 +16,7 @@ import soundfile
 from virtual_room.acoustics import convolved, synthetic_rir
 from voice.ears import Ears, NotComing
 from voice.figures import spread, summary, waits
-from voice.reports import disagreement, stages
+from voice.reports import disagreement, gaps, stages
 from voice.sound import end_of_sound, located, longest_gap_s, onset, RATE
 from voice.systems import Peer
 from voice.talk import Line
@@ -117,6 +117,13 @@ def test_no_answer_and_no_user(recorded):
 def test_spread_of_few_values():
     assert spread([100, 200, 300]) == {'p50': 200, 'p95': 290, 'n': 3}
     assert spread([]) == {'p50': None, 'p95': None, 'n': 0}
+
+
+def test_the_longest_gap_of_each_answer_counts():
+    told = ({'outcome': 'answered', 'longest_gap_ms': 100},
+            {'outcome': 'answered', 'longest_gap_ms': 300},
+            {'outcome': 'interrupted', 'longest_gap_ms': 900}, {'outcome': 'answered'})
+    assert gaps({'data': data} for data in told) == {'p50': 200, 'p95': 290, 'n': 2}
 
 
 def test_reports_are_held_against_the_recording(recorded):

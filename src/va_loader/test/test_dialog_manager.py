@@ -274,6 +274,19 @@ def test_an_interrupted_reply_is_recorded_as_far_as_it_was_heard(talk):
     assert talk.of(PublishReport)[0].report.outcome == 'interrupted'
 
 
+def test_the_longest_gap_of_a_reply_is_recorded(talk):
+    """A gap is told of with its beginning; the next news tells how much was heard since then."""
+    talk.speaking()
+    started_s = talk.now
+    for kind, at_s, position_s in (
+            (PlaybackKind.UNDERRUN, 1.0, 1.0),
+            (PlaybackKind.UNDERRUN, 2.3, 2.0), (PlaybackKind.PROGRESS, 2.5, 2.1),
+            (PlaybackKind.PROGRESS, 4.5, 4.1), (PlaybackKind.FINISHED, 6.0, 5.6)):
+        talk.play(kind, stamp_s=started_s + at_s, position_s=position_s)
+    data = talk.records('ASSISTANT')[0].data
+    assert (data['underruns'], data['longest_gap_ms']) == (2, 300)
+
+
 def test_an_interrupted_turn_is_recorded_even_if_the_speaker_stays_silent(talk):
     talk.asked()
     talk.wake()

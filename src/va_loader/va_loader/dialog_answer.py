@@ -127,6 +127,7 @@ class DialogAnswer(DialogReplay):
         if turn is None or turn.todo or event.key.revision < turn.voice:
             return
         turn.note_heard(event.text)
+        turn.note_gap(event)
         if event.kind is PlaybackKind.FAILED:
             self._on_speech_failed(turn, event)
         elif event.kind in _OVER:
@@ -145,7 +146,6 @@ class DialogAnswer(DialogReplay):
 
     def _on_reply_plays(self, turn: Turn, event: Playback) -> None:
         turn.sound_until_s = self._now + event.remaining_s
-        turn.underruns += event.kind is PlaybackKind.UNDERRUN
         if not turn.audible:
             turn.audible = True
             if not turn.times.first_audio:

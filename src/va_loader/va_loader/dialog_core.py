@@ -125,7 +125,8 @@ class DialogCore:
         if reply is not None and reply.text:
             replayed = {'replayed': list(turn.replayed)} if turn.replayed else {}
             self._record(turn.key, 'ASSISTANT', reply.text, {
-                'heard': turn.heard, 'outcome': outcome, 'underruns': turn.underruns, **replayed})
+                'heard': turn.heard, 'outcome': outcome, 'underruns': turn.underruns,
+                'longest_gap_ms': round(1e3 * turn.longest_gap_s), **replayed})
         if turn.text:
             heard = turn.heard or (reply.text if reply and outcome == 'answered' else '')
             self._said.append(Said(turn.text, heard))

@@ -126,6 +126,8 @@ class Playback:
     """Spoken so far."""
     remaining_s: float = 0.0
     """Known sound that has not been heard yet."""
+    position_s: float = 0.0
+    """Sound of it that was heard."""
     synthesised_s: float = 0.0
     """When the first of it was ready to play."""
     error_code: int = 0

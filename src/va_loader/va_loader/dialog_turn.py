@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from va_common.ids import TurnKey
 from va_loader.dialog_commands import CancelTimer, Command, SetTimer
-from va_loader.dialog_events import Playback, ReplyPiece, SpeechPartial, TimerFired
+from va_loader.dialog_events import Playback, PlaybackKind, ReplyPiece, SpeechPartial, TimerFired
 from va_loader.turn_report import StageTimes
 
 _REVISIONS_KEPT = 3
@@ -55,6 +55,10 @@ class Turn:
     heard_before: str = ''
     """The part of it that was heard before tts was lost; tts tells of the rest only."""
     underruns: int = 0
+    longest_gap_s: float = 0.0
+    """The longest silence inside its reply because the next words were not ready."""
+    gap: Playback | None = None
+    """What told of a gap, until the next news of the reply tells how long it was."""
     sound_until_s: float = 0.0
     """Until when the sound lasts that tts has told of."""
     replies: dict[int, Reply] = field(default_factory=dict)
@@ -106,6 +110,15 @@ class Turn:
         """Take what tts says was heard."""
         if text:
             self.heard = f'{self.heard_before} {text}'.strip()
+
+    def note_gap(self, event: Playback) -> None:
+        """Take how the reply plays: beside what was heard since a gap began it was silent."""
+        if self.gap is not None:
+            silent_s = event.stamp_s - self.gap.stamp_s - (event.position_s - self.gap.position_s)
+            self.longest_gap_s = max(self.longest_gap_s, silent_s)
+        is_gap = event.kind is PlaybackKind.UNDERRUN
+        self.underruns += is_gap
+        self.gap = event if is_gap else None
 
     def note_early(self, event: Playback) -> None:
         """Keep what is known of the sound of an answer whose question is not here yet."""

@@ -91,7 +91,7 @@ def playback(message: PlaybackEvent) -> Playback | None:
     return Playback(
         TurnKey(message.dialog_id, message.turn, message.revision), PlaybackKind(message.kind),
         to_seconds(message.header.stamp), message.text,
-        max(0.0, message.duration_s - message.position_s),
+        max(0.0, message.duration_s - message.position_s), message.position_s,
         to_seconds(message.synthesised), message.error_code, message.error_msg)
 
 
