@@ -54,6 +54,21 @@ def test_jitter_of_stamps_leaves_no_seam():
     assert np.abs(np.diff(out)).max() < 1.2 * np.abs(np.diff(SOUND.astype(float))).max()
 
 
+@pytest.mark.parametrize('step_s', [0.01, -0.01])
+def test_a_step_of_the_play_times_is_followed_at_once(step_s):
+    """An underrun of the speaker: its sound goes on a little elsewhere."""
+    far = FarEnd(0.0)
+    for k in range(0, len(SOUND), 1280):
+        far.add(SOUND[k:k + 1280], 100 + k / RATE + (step_s if k >= 32000 else 0.0))
+    out = read(far, 101.0, 2.0)
+    assert np.array_equal(out[:15000], SOUND[16000:31000])
+    step = round(step_s * RATE)
+    # The blocks are off by less than what counts as jitter, and glide.
+    best = max(range(-400, 401), key=lambda lag: float(
+        out[17600:30400].astype(float) @ SOUND[33600 - lag:46400 - lag]))
+    assert best == pytest.approx(step, abs=4)
+
+
 def test_drift_of_the_speakers_clock_is_followed():
     far = FarEnd(0.0)
     fill(far, rate=RATE * (1 + 200e-6))

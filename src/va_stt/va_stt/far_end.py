@@ -19,8 +19,9 @@ LEAD_S = 0.04
 Reported latencies are off by some milliseconds; AEC3 can cancel an echo that comes after its
 reference, never one that comes before it."""
 KEEP_S = 3.0
-JITTER_S = 0.03
-"""A chunk that begins within this of the end of the last one continues it without a seam."""
+JITTER_S = 0.002
+"""A chunk that begins within this of the end of the last one continues it without a seam; one that
+is farther off comes after an underrun. tts has taken the jitter of its device out of the times."""
 SLIP_SAMPLES = 32
 """A read position that is off by more than this (2 ms) jumps; below it glides."""
 GLIDE = 0.02

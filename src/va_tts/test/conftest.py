@@ -97,10 +97,10 @@ class PrivatePulse:
 class Recorder:
     """What the sink plays, with the time at which each block was recorded."""
 
-    def __init__(self, pulse: PrivatePulse) -> None:
+    def __init__(self, pulse: PrivatePulse, latency_ms: int = 5) -> None:
         self._process = subprocess.Popen(
             ['parec', '-d', 'speaker.monitor', f'--rate={RATE}', '--channels=1',
-             '--format=s16le', '--latency-msec=5'],
+             '--format=s16le', f'--latency-msec={latency_ms}'],
             env=pulse.environment, stdout=subprocess.PIPE)
         self._lock = threading.Lock()
         self._blocks: list[tuple[float, np.ndarray]] = []

@@ -63,6 +63,24 @@ def test_clock_follows_a_gap_at_once() -> None:
     assert clock.block(BLOCK, 1002.0, 7.0, 7.03) == pytest.approx(1002.03)
 
 
+@pytest.mark.parametrize('step_s', [0.02, -0.02])
+def test_clock_follows_a_small_step_within_half_a_second(step_s: float) -> None:
+    clock = PlayClock(RATE, LATENCY_S)
+    late_s = [clock.block(BLOCK, 1000.0 + at, 5.0 + at, 5.03 + at + (step_s if k >= 1000 else 0))
+              - 1000.03 - at for k in range(1050) for at in (0.01 * k,)]
+    assert late_s[999] == pytest.approx(0.0, abs=1e-4)
+    assert late_s[1049] == pytest.approx(step_s, abs=1e-3)
+
+
+def test_clock_settles_after_a_gap_whose_first_time_was_wrong() -> None:
+    clock = PlayClock(RATE, LATENCY_S)
+    clock.block(BLOCK, 1000.0, 5.0, 5.03)
+    clock.block(BLOCK, 1002.0, 7.0, 7.035)  # 5 ms too late
+    for k in range(1, 100):
+        start_s = clock.block(BLOCK, 1002.0 + 0.01 * k, 7.0 + 0.01 * k, 7.03 + 0.01 * k)
+    assert start_s == pytest.approx(1002.03 + 0.99, abs=5e-4)
+
+
 def test_clock_without_times_of_the_device_uses_its_latency() -> None:
     assert PlayClock(RATE, 0.05).block(BLOCK, 1000.0, 5.0, 5.0) == pytest.approx(1000.05)
     assert PlayClock(RATE, 0.05).block(BLOCK, 1000.0, 5.0, 0.0) == pytest.approx(1000.05)

@@ -11,6 +11,7 @@ import pytest
 from tts_fakes import RATE, tone
 
 from va_common.errors import AssistantError, ErrorCode
+from va_common.settings import by_name
 from va_common.testing import wait_for
 from va_tts.playout import Dry, Played, Playout
 from va_tts.speaker import Speaker
@@ -24,10 +25,10 @@ SLOW_MACHINE_S = 5.0
 class Sound:
     """A started speaker with a line."""
 
-    def __init__(self) -> None:
+    def __init__(self, rate: int = RATE, block_s: float = 0.01) -> None:
         self.reports: list[object] = []
         self.underruns = 0
-        self.speaker = Speaker('', RATE, 0.01, self._underrun)
+        self.speaker = Speaker('', rate, block_s, self._underrun)
         self.speaker.open()
         self.playout = Playout(self.speaker.rate, self.reports.append)
         self.speaker.start(self.playout)
@@ -155,6 +156,59 @@ def test_a_lost_speaker_is_noticed_and_opened_again(pulse: PrivatePulse, fault: 
     finally:
         server.close()
         pulse.enter()
+
+
+@pytest.fixture
+def coarse(pulse: PrivatePulse) -> Iterator[None]:
+    """Somebody records what the server plays, 20 ms at a time: so it plays."""
+    recorder = Recorder(pulse, latency_ms=20)
+    yield
+    recorder.close()
+
+
+def stall(sound: Sound) -> None:
+    """Keep the audio thread from filling a block for longer than the device has sound for."""
+    filled, fill = threading.Event(), sound.playout.fill
+
+    def fill_late(out: np.ndarray, start_s: float) -> None:
+        sound.playout.fill = fill  # type: ignore[method-assign]
+        threading.Event().wait(0.2)
+        fill(out, start_s)
+        filled.set()
+
+    sound.playout.fill = fill_late  # type: ignore[method-assign]
+    assert filled.wait(10.0)
+
+
+@pytest.mark.parametrize('rate', [44_100, 48_000])
+def test_a_stall_is_one_underrun_at_the_default_block(coarse: None, rate: int) -> None:
+    sound = Sound(rate, by_name()['audio.output_block_ms'].default / 1000)
+    wait_for(lambda: sound.speaker.blocks > 40, 20.0, 'the device asks for sound')
+    before = sound.underruns
+    stall(sound)
+    after = sound.speaker.blocks
+    wait_for(lambda: sound.speaker.blocks > after + 40, 20.0, 'it goes on')
+    assert sound.speaker.problem() is None
+    assert sound.underruns - before < 10  # each of the 40, when it does not recover
+    sound.close()
+
+
+def test_a_storm_of_underruns_ends_with_a_larger_buffer(coarse: None) -> None:
+    sound = Sound(44_100, 0.02)  # PortAudio on ALSA's pulse plugin does not recover with these
+    keeper = SpeakerKeeper(sound.speaker, lambda reason: None, lambda: sound.playout, lambda: None)
+    keeper.start()
+    wait_for(lambda: sound.speaker.blocks > 40, 20.0, 'the device asks for sound')
+    stall(sound)
+
+    def steady() -> bool:
+        before, blocks = sound.underruns, sound.speaker.blocks
+        wait_for(lambda: sound.speaker.blocks > blocks + 40, 10.0, 'it asks for sound')
+        return sound.underruns - before < 10
+
+    wait_for(steady, 30.0, 'it plays without underruns')
+    assert keeper.problem is None
+    keeper.stop()
+    sound.close()
 
 
 # topic

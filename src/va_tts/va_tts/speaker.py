@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 import time
 from typing import Any
@@ -27,7 +28,13 @@ STALL_S = 2.0
 """A running device that asks for no sound for so long has stalled."""
 START_STALL_S = 4.0
 """The same in the first seconds: PulseAudio's null sink may pause for 2 s when it was idle."""
+STORM = 10
+STORM_S = 0.5
+"""So many underruns in this time do not end by themselves: started empty by PortAudio, a stream of
+ALSA's pulse plugin may run dry at once, and again, and take sound ten times too fast meanwhile."""
 _LATENCY_S = 0.03
+_BUFFERED_BLOCKS = 2
+_MOST_BUFFERED_BLOCKS = 16
 _CLOSE_S = 2.0
 _OPEN_S = 6.0
 
@@ -64,6 +71,8 @@ class Speaker:
         self._fault: str | None = None
         self._calls = DeviceCalls(lambda: f'speaker {self.name!r}')
         self._default = DefaultDevice('sink')
+        self._buffered_blocks = _BUFFERED_BLOCKS
+        self._recent_underflows: deque[float] = deque(maxlen=STORM)
         self.blocks = 0
         self.underflows = 0
         self.priority = ''
@@ -85,7 +94,7 @@ class Speaker:
         return self._clock.latency_s
 
     def open(self) -> None:
-        """Open the device, in the first way that it takes.
+        """Open the device, in the first way that it takes; with twice the buffer after a storm.
 
         Raises:
             AssistantError: DEVICE_FAILED: no such device, or it is busy.
@@ -93,6 +102,9 @@ class Speaker:
         gone = self._default.gone()
         if gone is not None:
             raise AssistantError(ErrorCode.DEVICE_FAILED, self._gone(gone))
+        if self._storms:
+            self._buffered_blocks = min(2 * self._buffered_blocks, _MOST_BUFFERED_BLOCKS)
+            self._recent_underflows.clear()
         self._calls.run('open', self._open_now, _OPEN_S)
         self._default.opened(self.name)
 
@@ -121,7 +133,8 @@ class Speaker:
         block = round(self._block_s * rate)
         self._stream = sounddevice.OutputStream(
             device=index, samplerate=rate, channels=channels, dtype='float32', blocksize=block,
-            latency=max(_LATENCY_S, 2 * self._block_s), callback=self._callback)
+            latency=max(_LATENCY_S, self._buffered_blocks * self._block_s),
+            callback=self._callback)
         keep(self._stream)
         self._rate, self._channels = rate, channels
         self._scratch = np.zeros(block, np.float32)
@@ -139,6 +152,7 @@ class Speaker:
         self.priority = ''
         self._fault = None
         self._clock = PlayClock(self._rate, float(self._stream.latency))
+        self._recent_underflows.clear()
         self._last_s = self._started_s = time.monotonic()
         try:
             self._calls.run('start', self._stream.start, _CLOSE_S)
@@ -175,12 +189,19 @@ class Speaker:
             return f'speaker {self.name!r} is not running'
         if not is_active(self._stream):
             return self._gone('its stream ended')
+        if self._storms:
+            return f'speaker {self.name!r} ran out of sound {STORM} times in {STORM_S:g} s'
         now_s = time.monotonic()
         idle_s = now_s - self._last_s
         fresh = now_s - self._started_s < START_STALL_S
         if idle_s > (START_STALL_S if fresh else STALL_S):
             return self._gone(f'it has asked for no sound for {idle_s:.1f} s')
         return None
+
+    @property
+    def _storms(self) -> bool:
+        recent = self._recent_underflows
+        return len(recent) == STORM and recent[-1] - recent[0] < STORM_S
 
     def moved(self) -> str | None:
         """Why what is played is not heard although the stream runs; for one thread only."""
@@ -214,8 +235,12 @@ class Speaker:
                 self.priority = raise_priority()
             if status.output_underflow:
                 self.underflows += 1
+                self._recent_underflows.append(self._last_s)
                 self._underrun()
-            self._fill(out, frames, now_s, times)
+            if self._storms:
+                out.fill(0)  # what was to be said is kept until the stream is opened again
+            else:
+                self._fill(out, frames, now_s, times)
         except Exception as error:
             # An exception would stop the stream without a word.
             out.fill(0)
