@@ -2,7 +2,7 @@
 """Nodes without engines, for the tests of main and loader: run as processes in their places.
 
 Files in ``$FAKE_DIR`` tell a node how to misbehave: ``llm.hang``, ``stt.refuse``, ``kwd.deaf``,
-``stt.unplugged``, ``llm.wedged``, ``llm.holding``.
+``stt.unplugged``, ``stt.muffled``, ``llm.wedged``, ``llm.holding``.
 """
 
 import ctypes
@@ -49,6 +49,9 @@ class FakeNode(AssistantNode):
 
     def waits_for_device(self):
         return self._is_told('unplugged')
+
+    def warnings(self):
+        return ['the microphone is muffled'] if self._is_told('muffled') else []
 
     def _misbehave(self):
         if self._is_told('wedged'):

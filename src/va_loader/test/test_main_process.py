@@ -17,7 +17,7 @@ from va_common import qos
 from va_common.ports import PORTS
 from va_common.testing import ros_context, spin, wait_for
 from va_interfaces.msg import AssistantState
-from va_interfaces.srv import GetPids, StopAssistant, TriggerWake
+from va_interfaces.srv import GetPids, TriggerWake
 from va_loader import procfs
 
 HERE = Path(__file__).parent
@@ -79,6 +79,14 @@ class Assistant:
     def command(self, *more):
         return [sys.executable, '-m', 'va_loader.main', '--config',
                 str(self.folder / 'assistant.ini'), '--namespace', NAMESPACE, *more]
+
+    def va(self, *words):
+        """What ``./va`` prints."""
+        done = subprocess.run(
+            [sys.executable, '-m', 'va_loader.cli', *words, '--namespace', NAMESPACE],
+            env=self.environ, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
     @property
     def environ(self):
@@ -285,15 +293,25 @@ def test_a_wedged_node_is_restarted(assistant, how, reason):
     assistant.wait_state('idle', since=seen + 1)
 
 
-def test_stop_by_service_and_push_to_talk(assistant):
+def test_status_push_to_talk_and_stop(assistant):
+    """What is wrong with the sound is told though every node serves."""
+    assistant.tell('stt', 'muffled')
     assistant.start().wait_state('idle')
+    def status_with_warning():
+        text = assistant.va('status')
+        return text if ', but ' in text else ''
+    text = wait_for(status_with_warning, 60.0, 'the warning')
+    rows = dict(line.split(maxsplit=1) for line in text.splitlines())
+    assert rows['state'] == 'idle (running)'
+    assert rows['stt'].endswith('SERVING, but the microphone is muffled')
+    assert rows['tts'].endswith('SERVING')
+
     seen = len(assistant.states)
     dialog_id = assistant.ask(TriggerWake, 'wake').dialog_id
     state = assistant.wait_state('acknowledging', since=seen)
     assert state.dialog_id == dialog_id
     assistant.wait_state('listening', since=seen)
-    answer = assistant.ask(StopAssistant, 'stop', StopAssistant.Request(shutdown=True))
-    assert answer.error_code == 0
+    assert assistant.va('stop') == 'stopping\n'
     assert assistant.process.wait(30.0) == 0
 
 

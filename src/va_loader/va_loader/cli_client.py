@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 import os
 import queue
@@ -13,13 +13,14 @@ import traceback
 from types import TracebackType
 from typing import Any
 
+from diagnostic_msgs.msg import DiagnosticArray
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
 
 from va_common import local_only, qos
 from va_common.action_client import SafeActionClient
 from va_common.errors import AssistantError, ErrorCode
-from va_common.health import ask
+from va_common.health import ask, HealthState
 from va_common.ports import PORTS
 from va_common.ros_time import to_msg
 from va_common.spinning import Spinner
@@ -30,6 +31,8 @@ from va_interfaces.srv import GetPids, StopAssistant, TriggerWake
 FIND_TIMEOUT_S = 10.0
 """For the first answer: DDS discovery takes 2.3 s at times, longer on a loaded machine."""
 CALL_TIMEOUT_S = 5.0
+WARNINGS_TIMEOUT_S = 4.0
+"""Discovery, and the period of a second in which every node publishes its diagnostics."""
 SPEAK_TIMEOUT_S = 300.0
 TOKEN_TIMEOUT_S = 60.0
 
@@ -41,6 +44,7 @@ class CliClient:
         local_only.apply(os.environ.get('VA_DDS', 'local'))
         self._context = rclpy.Context()
         rclpy.init(args=[], context=self._context)
+        self._namespace = namespace
         self._node = rclpy.create_node(
             f'_va_cli_{os.getpid()}', namespace=namespace or None, context=self._context,
             enable_rosout=False, start_parameter_services=False)
@@ -58,7 +62,8 @@ class CliClient:
         self._context.try_shutdown()
 
     def status(self, facts: dict[str, object]) -> str:
-        """What the assistant does, for a person."""
+        """What the assistant does, and what is wrong with it, for a person."""
+        warnings = _Warnings(self._node, self._namespace)
         state = self._state()
         answer = self._call(GetPids, 'loader/get_pids', GetPids.Request())
         ports = facts.get('ports')
@@ -67,8 +72,11 @@ class CliClient:
                 ('profile', state.profile), ('VRAM', state.vram)]
         if state.dialog_id:
             rows.append(('dialog', f'{state.dialog_id}, turn {state.turn}'))
-        rows += [(name, self._process(name, pid, offset))
-                 for name, pid in zip(answer.names, answer.pids, strict=True)]
+        processes = {name: _Process(pid, PORTS[name] + offset)
+                     for name, pid in zip(answer.names, answer.pids, strict=True)}
+        told = warnings.of([name for name, process in processes.items() if process.serves])
+        rows += [(name, process.sentence(told.get(name, '')))
+                 for name, process in processes.items()]
         return '\n'.join(f'{name:<8} {value}' for name, value in rows if value)
 
     def say(self, text: str) -> str:
@@ -160,12 +168,49 @@ class CliClient:
         with suppress(AssistantError):  # it ends with us or by itself
             _wait('cancel', handle.cancel_goal_async(), 1.0)
 
-    def _process(self, name: str, pid: int, offset: int) -> str:
-        if not pid:
+
+class _Process:
+    """A process of the assistant, asked for its health."""
+
+    def __init__(self, pid: int, port: int) -> None:
+        self._pid = pid
+        self._health = ask(port, 1.0) if pid else None
+
+    @property
+    def serves(self) -> bool:
+        return self._health is not None and self._health.state is HealthState.SERVING
+
+    def sentence(self, warnings: str) -> str:
+        """For a person; ``warnings``: what is wrong though it serves, or empty."""
+        if self._health is None:
             return 'not running'
-        health = ask(PORTS[name] + offset, 1.0)
-        why = f': {health.problem}' if health.problem else ''
-        return f'process {pid}, {health.state.value}{why}'
+        why = f': {self._health.problem}' if self._health.problem else ''
+        but = f', but {warnings}' if warnings and not why else ''
+        return f'process {self._pid}, {self._health.state.value}{why}{but}'
+
+
+class _Warnings:
+    """What the nodes say in /diagnostics about what is wrong though they serve."""
+
+    def __init__(self, node: Any, namespace: str) -> None:
+        self._prefix = f'{namespace}/'.lstrip('/')
+        self._told: dict[str, str] = {}
+        self._news = threading.Condition()
+        node.create_subscription(DiagnosticArray, '/diagnostics', self._take, qos.EVENTS)
+
+    def of(self, names: Sequence[str]) -> dict[str, str]:
+        """By node, once each of these has told; without those that have not in time."""
+        with self._news:
+            self._news.wait_for(lambda: self._told.keys() >= set(names), WARNINGS_TIMEOUT_S)
+            return dict(self._told)
+
+    def _take(self, message: DiagnosticArray) -> None:
+        with self._news:
+            for status in message.status:
+                name = status.name.partition(':')[0].removeprefix(self._prefix)
+                self._told[name] = next(
+                    (pair.value for pair in status.values if pair.key == 'warnings'), '')
+            self._news.notify_all()
 
 
 class _Spoken:
