@@ -105,7 +105,7 @@ SETTINGS: tuple[Setting, ...] = (
     _s('loader', 'stop_phrases', 'str_list',
        ('stop', 'stop it', 'please stop', 'stop please', 'okay stop', 'stop talking', 'be quiet',
         'quiet', 'enough', "that's enough", 'never mind'),
-       'said alone over an answer they end it; over an answer or after it they are not answered',
+       'said alone over an answer they end it; they are never answered',
        live=True),
     _s('loader', 'thinking_timeout_ms', 'int', 30_000,
        'how long a reply may take to begin before the assistant apologises', (1000, 600_000),

@@ -57,6 +57,17 @@ def test_a_wake_opens_a_dialog_and_listens_from_the_end_of_the_word(talk):
     assert not talk.of(Speak)
 
 
+def test_stop_after_the_wake_word_is_not_answered():
+    """Said to end what a program says: tts is silent from the wake word on."""
+    talk = Talk(replace(RULES, stop_phrases=('stop',)))
+    assert talk.of(StartListening, talk.wake())[0].stop_phrases == ('stop',)
+    talk.start_speech()
+    talk.wait(2.0)
+    talk.final('Stop.', Outcome.STOP)
+    assert talk.state == 'follow_up'
+    assert not talk.of(PublishReport)
+
+
 def test_the_acknowledgement_waits_for_ack_delay_after_the_word(talk):
     talk.wake(word_end=START - 0.1)
     assert not talk.of(Speak, talk.wait(0.23))

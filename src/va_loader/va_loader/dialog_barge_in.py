@@ -178,10 +178,9 @@ class DialogBargeIn(DialogRecovery):
     def _next_key(self, turn: Turn) -> TurnKey:
         return self._over.key if self._over is not None else super()._next_key(turn)
 
-    def _begin(self, key: TurnKey, phrase: str, from_s: float, no_speech_s: float,
-               stop_phrases: tuple[str, ...] = ()) -> None:
+    def _begin(self, key: TurnKey, phrase: str, from_s: float, no_speech_s: float) -> None:
         self._forget_over()
-        super()._begin(key, phrase, from_s, no_speech_s, stop_phrases)
+        super()._begin(key, phrase, from_s, no_speech_s)
 
     def _end(self, reason: str, stt_has_ended: bool = False,
              outcome: str = 'interrupted') -> None:

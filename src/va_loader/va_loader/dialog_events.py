@@ -232,7 +232,7 @@ class DialogRules:
     resume_s: float = 3.0
     """How long an answer is held without words of the user."""
     stop_phrases: tuple[str, ...] = ()
-    """Said alone over an answer or after it they end the turn, and are not answered."""
+    """Said alone they end the turn, and are not answered."""
 
 
 Event = (WakeHeard | SpeechStarted | SpeechNoticed | SpeechWithdrawn | SpeechPartial | SpeechFinal

@@ -127,15 +127,12 @@ class DialogManager(DialogAnswer):
     def _interrupt(self, turn: Turn, event: WakeHeard) -> None:
         """The user called while a dialog runs: whatever it does gives way to a new turn."""
         self._cancel_phrase()
-        stop_phrases: tuple[str, ...] = ()
         if turn.unanswered:
             self._stop_answer(turn, 'wake word')
-            stop_phrases = self.rules.stop_phrases
-        self._begin_woken(self._next_key(turn), event, stop_phrases)
+        self._begin_woken(self._next_key(turn), event)
 
-    def _begin_woken(self, key: TurnKey, event: WakeHeard,
-                     stop_phrases: tuple[str, ...] = ()) -> None:
-        self._begin(key, event.phrase, event.word_end_s, 0.0, stop_phrases)
+    def _begin_woken(self, key: TurnKey, event: WakeHeard) -> None:
+        self._begin(key, event.phrase, event.word_end_s, 0.0)
         self._event(key, 'wake', source=event.source, phrase=event.phrase,
                     score=round(event.score, 3), acknowledgement=event.acknowledgement)
         self._acknowledgement = event.acknowledgement

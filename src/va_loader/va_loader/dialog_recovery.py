@@ -31,14 +31,14 @@ class DialogRecovery(DialogCore):
 
     # Listening again, or not ------------------------------------------------------------------
 
-    def _begin(self, key: TurnKey, phrase: str, from_s: float, no_speech_s: float,
-               stop_phrases: tuple[str, ...] = ()) -> None:
+    def _begin(self, key: TurnKey, phrase: str, from_s: float, no_speech_s: float) -> None:
         """Have stt listen for a new turn; ``no_speech_s`` 0: as long as stt's setting says."""
         for timer in ('reply', 'playback', 'recovery', 'again', 'resume'):
             self._out.cancel_timer(timer)
         self._turn = Turn(key, phrase, from_s)
         self._remind()
-        self._out.add(StartListening(key, from_s, phrase, no_speech_s, stop_phrases=stop_phrases))
+        self._out.add(StartListening(
+            key, from_s, phrase, no_speech_s, stop_phrases=self.rules.stop_phrases))
         silent_s = no_speech_s or self.rules.no_speech_timeout_s
         self._out.set_timer('stt', max(self._now, from_s) + silent_s + MARGIN_S)
 
@@ -58,8 +58,7 @@ class DialogRecovery(DialogCore):
         elif 'stt' in self._lost:
             self._wait_for('stt')
         else:
-            self._begin(self._next_key(turn), turn.phrase, from_s, self.rules.follow_up_s,
-                        self.rules.stop_phrases)
+            self._begin(self._next_key(turn), turn.phrase, from_s, self.rules.follow_up_s)
             self._go(Step.FOLLOW_UP)
 
     def _next_key(self, turn: Turn) -> TurnKey:

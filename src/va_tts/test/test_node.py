@@ -24,10 +24,10 @@ from va_common.audio_messages import from_chunk
 from va_common.errors import ErrorCode
 from va_common.ids import new_dialog_id
 from va_common.model_catalogue import model_path
-from va_common.ros_time import to_seconds
+from va_common.ros_time import to_msg, to_seconds
 from va_common.testing import ros_context, spin, wait_for
 from va_interfaces.action import Speak
-from va_interfaces.msg import AudioChunk, PlaybackEvent, ReplyChunk
+from va_interfaces.msg import AudioChunk, PlaybackEvent, ReplyChunk, Wake
 from va_interfaces.srv import Cancel, ContinueReply, Pause
 from va_tts.node import TtsNode
 
@@ -61,6 +61,7 @@ class Robot:
         self.draft = client.create_publisher(ReplyChunk, 'llm/draft', qos.EVENTS)
         self.stream = client.create_publisher(ReplyChunk, 'tts/stream', qos.EVENTS)
         self.speak_client = SafeActionClient(client, Speak, 'tts/speak')
+        self.wake = client.create_publisher(Wake, 'kwd/wake', qos.EVENTS)
         self.stop_client = client.create_client(Cancel, 'tts/stop')
         self.pause_client = client.create_client(Pause, 'tts/pause')
         self.continue_client = client.create_client(ContinueReply, 'tts/continue')
@@ -74,6 +75,7 @@ class Robot:
         wait_for(lambda: self.reply.get_subscription_count(), 10.0, 'the reply is heard')
         wait_for(lambda: self.draft.get_subscription_count(), 10.0, 'the draft is heard')
         wait_for(lambda: self.stream.get_subscription_count(), 10.0, 'the stream is heard')
+        wait_for(lambda: self.wake.get_subscription_count(), 10.0, 'the wake is heard')
         wait_for(lambda: self.client.count_publishers('tts/playback'), 10.0, 'events come')
 
     def send(self, text: str, **fields: Any) -> Any:
@@ -227,6 +229,19 @@ def test_stop_while_it_speaks(voice: Robot, recorder: Recorder) -> None:
     wait_for(lambda: time.time() > asked_s + 2.0, 5.0, 'silence')
     # 49 ms measured on an idle machine; unstopped it would go on for 5 s.
     assert recorder.loud_times()[-1] - asked_s < 1.5
+
+
+def test_the_wake_word_silences_a_program(fake: Robot) -> None:
+    handle = fake.send(' '.join(['word'] * 50))
+    wait_for(lambda: fake.has(PlaybackEvent.STARTED), 10.0, 'it is heard')
+    for age_s in (60.0, 0.0):
+        wake = Wake()
+        wake.header.stamp = to_msg(time.time() - age_s)
+        assert not fake.has(PlaybackEvent.INTERRUPTED)
+        fake.wake.publish(wake)
+    result = fake.result(handle)
+    assert (result.status, result.result.error_code) == (ABORTED, ErrorCode.CANCELLED)
+    assert result.result.error_msg == 'stopped: wake word'
 
 
 def test_held_and_let_go_on(fake: Robot, recorder: Recorder) -> None:

@@ -251,6 +251,18 @@ def test_stop_everything_returns_what_was_heard(stage: Stage) -> None:
     assert stage.queue.length == 0
 
 
+def test_a_call_of_the_user_stops_programs_and_leaves_the_dialog(stage: Stage) -> None:
+    stage.speak('One two three four five six seven eight nine ten.')
+    stage.speak('Later.', name='later')
+    stage.speak('Yes?', dialog=DIALOG, turn=1, name='acknowledgement')
+    stage.play(0.3)
+    stage.queue.stop_programs('wake word')
+    stage.play(1.0)
+    assert stage.kinds('later') == ['INTERRUPTED']
+    assert stage.kinds('acknowledgement') == ['STARTED', 'FINISHED']
+    assert stage.queue.length == 0
+
+
 def test_stop_during_synthesis_aborts_it(stage: Stage) -> None:
     stage.engine.go.clear()
     stage.speak('One two three.')

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from functools import partial
 import itertools
 from pathlib import Path
+import time
 from typing import Any
 
 from rcl_interfaces.msg import SetParametersResult
@@ -20,8 +21,9 @@ from va_common.audio_messages import to_chunk
 from va_common.errors import AssistantError, error_of, ErrorCode
 from va_common.lifecycle import AssistantNode
 from va_common.model_catalogue import sha256_of
+from va_common.ros_time import to_seconds
 from va_common.settings import SettingValue
-from va_interfaces.msg import AudioChunk, PlaybackEvent, ReplyChunk
+from va_interfaces.msg import AudioChunk, PlaybackEvent, ReplyChunk, Wake
 from va_interfaces.srv import Cancel, ContinueReply, Pause
 from va_tts import kokoro_client, playback_events
 from va_tts.pausing import how_of
@@ -41,6 +43,8 @@ from va_tts.utterance import Request
 PHRASE_TIMEOUT_S = 60.0
 STUCK_S = 30.0
 """A piece takes 5 s on a slow machine; one that takes this long never ends."""
+WAKE_MAX_AGE_S = 5.0
+"""Of an older one the loader thinks nothing either."""
 WARM_UP = 'A.'
 
 
@@ -75,6 +79,9 @@ class TtsNode(AssistantNode):
                 callback_group=streams)
         self.create_subscription(
             ReplyChunk, 'llm/draft', self._on_draft, qos.EVENTS, callback_group=streams)
+        self.create_subscription(
+            Wake, 'kwd/wake', self._on_wake, qos.EVENTS,
+            callback_group=MutuallyExclusiveCallbackGroup())
         self.create_service(
             ContinueReply, 'tts/continue', self._on_continue, callback_group=streams)
         self.create_service(
@@ -291,6 +298,11 @@ class TtsNode(AssistantNode):
             error = error_of(raised)
             response.error_code, response.error_msg = int(error.code), error.message
         return response
+
+    def _on_wake(self, wake: Wake) -> None:
+        """Whoever calls wants to be heard; the loader silences only what is of its dialogs."""
+        if self.is_active and abs(time.time() - to_seconds(wake.header.stamp)) < WAKE_MAX_AGE_S:
+            self._active_queue().stop_programs('wake word')
 
     # Sound and events out ---------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ import threading
 import time
 
 from va_common.errors import AssistantError, ErrorCode
-from va_common.ids import TurnKey
+from va_common.ids import is_dialog_id, TurnKey
 from va_tts.drafts import Drafts
 from va_tts.heard import Heard
 from va_tts.pausing import How, Pausing
@@ -160,6 +160,12 @@ class StreamQueue:
             return self._cancel([
                 u for u in self._line if is_covered(u.request.key, key)
                 and not (revision and u.request.identity.source is Source.SPEAK)], reason)
+
+    def stop_programs(self, reason: str) -> None:
+        """Stop what belongs to no dialog: nobody else silences it when the user calls."""
+        with self._lock:
+            self._cancel([u for u in self._line
+                          if not is_dialog_id(u.request.identity.dialog_id)], reason)
 
     def pause(self, dialog_id: str, turn: int, how: How, at_most_s: float = 0.0) -> str:
         """Lower or hold what is being spoken, or let it go on from where it was.
