@@ -21,10 +21,10 @@ SHORTEST = 16
 """Characters that are allowed even if a gap comes before them: three words."""
 AFTER_GAP = 40
 """The same where it is silent already; a whole sentence is said at once, however short."""
-LONGEST_FLOOR = 20
+LONGEST_FLOOR = 24
 """The same where speech is hardly made as fast as it is heard: gaps are rather many than long. At
-0.6 s of work for a second the longest one of an answer is 0.24 s (p95, computed for 91 answers;
-0.9 s with 60), at 0.7 it is 0.56 s (2.1 s with 60)."""
+0.6 s of work for a second the longest one of an answer is 0.33 s (p95, computed for 91 answers;
+0.9 s with 60), at 0.7 it is 0.59 s (2.1 s with 60)."""
 LARGEST = 220
 """The largest limit: about 12 s of speech. For a good end a piece reaches to 293 characters, see
 :mod:`va_tts.text_pieces`, still far below Kokoro's 510 phonemes."""
