@@ -8,10 +8,12 @@ import time
 
 import pytest
 from virtual_room.hearing import Ear, read_recording, share_heard, word_error
+from virtual_room.script import WAKE
 
 from va_common.testing import wait_for
 from va_interfaces.action import Complete, Listen, Speak
 from va_interfaces.msg import ChatMessage, PlaybackEvent, Transcript
+from va_interfaces.srv import StopListening
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -32,6 +34,21 @@ def test_speak_is_heard_in_the_room(robot, room, observer, idle):
     speaker = read_recording(room.speaker_wav)
     sound = speaker[int((begin_s - room.t0_s) * 16000):]
     assert share_heard(text, Ear().transcribe(sound)) >= 0.6
+
+
+def test_the_wake_word_silences_it(robot, user, observer, idle):
+    text = ' '.join(['The river runs through the green valley and down to the sea.'] * 8)
+    handle = robot.send(Speak, 'tts/speak', Speak.Goal(text=text))
+    assert observer.wait(lambda e: e.topic == 'tts/playback' and e.message.position_s > 1.0,
+                         60.0, mark=idle)
+    user.say(WAKE)
+    result = robot.result(handle)
+    assert (result.error_code, result.error_msg) == (6, 'stopped: wake word')
+    assert len(result.heard) < len(text)
+    woken = observer.wait(lambda e: e.topic == 'loader/state' and e.message.dialog_id, 20.0,
+                          mark=idle).message
+    robot.call(StopListening, 'stt/stop', StopListening.Request(
+        dialog_id=woken.dialog_id, turn=woken.turn, reason='the test is over'))
 
 
 def test_a_goal_can_be_cancelled(robot, observer, idle):
