@@ -22,11 +22,6 @@ class Backoff:
         self.attempts += 1
         return delay_s
 
-    @property
-    def exhausted(self) -> bool:
-        """Whether every delay has been used once."""
-        return self.attempts >= len(self._delays_s)
-
     def reset(self) -> None:
         """Begin again with the first delay."""
         self.attempts = 0

@@ -50,7 +50,6 @@ REQUIRES 0.14.0
         ChatMessage('user', 'Is Toronto in Canada?'), ChatMessage('assistant', 'yes'))
     assert modelfile.adapter == './lora.gguf'
     assert modelfile.resolve(modelfile.adapter) == Path('/models/lora.gguf')
-    assert modelfile.licenses == ('MIT', '\nmore\n')
     assert modelfile.requires == '0.14.0'
     assert modelfile.prefix[0] == ChatMessage('system', modelfile.system)
     assert modelfile.warnings == []
@@ -144,34 +143,11 @@ def test_deprecated_parameters_warn_and_do_not_go_to_ollama():
 
 @pytest.mark.parametrize('value', [
     'plain', ' edges ', 'two\nlines', 'a "quote"', '"', 'says "hi"', '"all"', 'a\n"b"\nc', '',
+    'a """ b',
     '{{ if .System }}<|im_start|>system\n{{ .System }}<|im_end|>\n{{ end }}', '# no comment',
 ])
-def test_round_trip(value):
-    text = f'FROM x\nPARAMETER top_k 7\nMESSAGE user hi\nSYSTEM {quoted(value)}\n'
-    once = parse(text)
-    again = parse(once.to_text())
-    assert once.system == value
-    assert [(c.name, c.key, c.value) for c in again.commands] == \
-        [(c.name, c.key, c.value) for c in once.commands]
-
-
-def quoted(value):
-    return f'"""{value}"""'
-
-
-def test_what_a_modelfile_cannot_hold_is_refused_by_the_writer():
-    modelfile = parse('FROM x\nSYSTEM """a """ b"""')
-    assert parse(modelfile.to_text()).system == 'a """ b'
-    unholdable = type(modelfile)('x', (type(modelfile.commands[0])('SYSTEM', 'a """\nb'),))
-    with pytest.raises(ValueError, match='cannot hold'):
-        unholdable.to_text()
-
-
-def test_create_fields():
-    modelfile = parse('FROM base\nSYSTEM hi\nPARAMETER stop x\nMESSAGE user q\nLICENSE MIT')
-    assert modelfile.create_fields() == {
-        'from': 'base', 'system': 'hi', 'parameters': {'stop': ['x']},
-        'messages': [{'role': 'user', 'content': 'q'}], 'license': ['MIT']}
+def test_a_quoted_value_is_taken_as_it_is(value):
+    assert parse(f'FROM x\nSYSTEM """{value}"""\nPARAMETER top_k 7\n').system == value
 
 
 @pytest.mark.parametrize('encoding', ['utf-8', 'utf-8-sig', 'utf-16'])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An Ollama Modelfile: read, checked as a whole, and written back.
+"""An Ollama Modelfile: read and checked as a whole.
 
 Reference: https://docs.ollama.com/modelfile. Both engines obey what is in it.
 """
@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 import re
-from typing import Any
 
 from va_common.errors import AssistantError, ErrorCode
 from va_llm.engine import ChatMessage, ROLES
@@ -18,7 +17,6 @@ from va_llm.modelfile_parameters import PARAMETERS, Value
 from va_llm.modelfile_syntax import (
     Command,
     decode,
-    format_command,
     ModelfileSyntaxError,
     parse_commands,
     Problem,
@@ -43,7 +41,7 @@ class ModelfileError(AssistantError):
 class Modelfile:
     """A checked Modelfile.
 
-    Where an instruction is repeated the last one counts, as in Ollama; LICENSE, MESSAGE and
+    Where an instruction is repeated the last one counts, as in Ollama; MESSAGE and
     ``PARAMETER stop`` add up.
     """
 
@@ -75,11 +73,6 @@ class Modelfile:
     def requires(self) -> str:
         """REQUIRES: the oldest Ollama version that will do, without a leading v; empty: any."""
         return self._last('REQUIRES').removeprefix('v')
-
-    @property
-    def licenses(self) -> tuple[str, ...]:
-        """All LICENSE texts."""
-        return tuple(c.value for c in self._all('LICENSE'))
 
     @property
     def messages(self) -> tuple[ChatMessage, ...]:
@@ -116,26 +109,6 @@ class Modelfile:
         """A path of FROM or ADAPTER: ``~`` expanded, relative to the Modelfile's folder."""
         path = Path(value).expanduser()
         return path if path.is_absolute() else Path(self.path).parent / path
-
-    def to_text(self) -> str:
-        """Write it as a Modelfile that parses to the same commands.
-
-        Raises:
-            ValueError: a value cannot be written in a Modelfile.
-        """
-        return ''.join(f'{format_command(command)}\n' for command in self.commands)
-
-    def create_fields(self) -> dict[str, Any]:
-        """What ``POST /api/create`` of Ollama takes, but for files: from, system and so on."""
-        fields: dict[str, Any] = {
-            'from': self.base,
-            'system': self.system,
-            'template': self.template,
-            'license': list(self.licenses),
-            'parameters': self.ollama_options(),
-            'messages': [{'role': m.role, 'content': m.content} for m in self.messages],
-        }
-        return {key: value for key, value in fields.items() if value}
 
     def ollama_options(self) -> dict[str, ParameterValue]:
         """The parameters that Ollama takes as options of a request; deprecated ones left out."""

@@ -151,30 +151,3 @@ def unquote(raw: str) -> str | None:
             closed = len(raw) >= 2 * len(mark) and raw.endswith(mark)
             return raw[len(mark):-len(mark)] if closed else None
     return raw
-
-
-def quote(value: str) -> str:
-    """Write a value so that parsing gives it back.
-
-    Raises:
-        ValueError: a Modelfile cannot hold it (three quotes at the end of an inner line).
-    """
-    if value and value == value.strip() and '\n' not in value and not value.startswith('"'):
-        return value
-    mark = '"""' if '"' in value else '"'
-    quoted = f'{mark}{value}{mark}'
-    if not _reads_back(quoted, value):
-        raise ValueError('a Modelfile cannot hold a value with """ at the end of an inner line')
-    return quoted
-
-
-def _reads_back(quoted: str, value: str) -> bool:
-    try:
-        return parse_commands(f'SYSTEM {quoted}') == [Command('SYSTEM', value, line=1)]
-    except ModelfileSyntaxError:
-        return False
-
-
-def format_command(command: Command) -> str:
-    """One instruction as text, without the line end."""
-    return f'{command.head} {quote(command.value)}'

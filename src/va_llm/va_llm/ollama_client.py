@@ -17,7 +17,7 @@ import httpx
 import ollama
 
 from va_common.errors import AssistantError, ErrorCode
-from va_common.races import within
+from va_common.races import cancel, within
 from va_llm.engine import CancelToken, ChatRequest, Completion, Deadlines
 from va_llm.engine_factory import OllamaSettings
 from va_llm.modelfile_loader import Modelfile
@@ -27,8 +27,6 @@ T = TypeVar('T')
 
 _CONNECT_TIMEOUT_S = 2.0
 _CLOSE_TIMEOUT_S = 5.0
-# The loop's own deadlines end every wait; this one only ends the thread's wait for the loop.
-_GRACE_S = 5.0
 
 
 class OllamaEngine:
@@ -227,8 +225,5 @@ def _cancel(future: Future[Completion]) -> None:
 
 
 async def _end(client: Any) -> None:
-    tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    await cancel(*asyncio.all_tasks() - {asyncio.current_task()})
     await client.close()

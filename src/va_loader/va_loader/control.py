@@ -9,6 +9,7 @@ from enum import Enum
 from typing import Protocol
 
 from va_common.errors import AssistantError, ErrorCode
+from va_common.races import cancel
 from va_loader.exit_codes import EXIT_CLEAN, EXIT_FATAL
 from va_loader.failures import FatalError
 
@@ -96,9 +97,7 @@ class Control:
                 raise FatalError('supervision ended by itself')
             return asked.result()
         finally:
-            living.cancel()
-            asked.cancel()
-            await asyncio.gather(living, asked, return_exceptions=True)
+            await cancel(living, asked)
 
     async def _until_start(self) -> Request:
         return await self._next_other_than(Request.STOP)

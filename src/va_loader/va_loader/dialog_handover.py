@@ -12,6 +12,7 @@ from rclpy.node import Node
 
 from va_common.errors import ErrorCode
 from va_common.ids import TurnKey
+from va_common.races import cancel
 from va_interfaces.msg import ChatMessage, ReplyChunk
 from va_interfaces.srv import ContinueReply, ResumeDialog
 from va_loader.dialog_commands import AskAgain, PassOn
@@ -83,10 +84,7 @@ class Handover:
 
     async def close(self) -> None:
         """Cancel what runs."""
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancel(*self._tasks)
 
     def _run(self, key: TurnKey, work: Any) -> None:
         task = asyncio.get_running_loop().create_task(work)

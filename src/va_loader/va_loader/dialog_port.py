@@ -14,6 +14,7 @@ from rclpy.callback_groups import ReentrantCallbackGroup
 from va_common.action_client import SafeActionClient
 from va_common.errors import AssistantError, ErrorCode
 from va_common.ids import TurnKey
+from va_common.races import cancel
 from va_common.ros_time import to_msg
 from va_interfaces.action import Speak as SpeakAction
 from va_interfaces.msg import PlaybackEvent
@@ -139,10 +140,7 @@ class DialogPort:
         """Cancel what runs."""
         self._closed = True
         await self._handover.close()
-        tasks = [*self._tasks, *self._phrases.values()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancel(*self._tasks, *self._phrases.values())
 
     async def _result_of(self, handle: Any) -> None:
         try:

@@ -122,7 +122,7 @@ def _sound(options: Options, config: Config) -> tuple[list[str], str]:
     if 'topic' in (audio['audio_source'], audio['audio_sink']):
         return [], 'not tried: sound comes or goes by topic'
     if running_instance(run_folder(options.namespace)) is not None:
-        return [], 'not tried: an assistant is running; ./va status says what is wrong with its sound'
+        return [], 'not tried: an assistant is running; ./va status says what is wrong with it'
     if device_problems(config):
         return [], 'not tried: there is no device'
     heard = listen(str(audio['input_device']), str(audio['output_device']))

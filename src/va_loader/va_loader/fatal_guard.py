@@ -13,6 +13,7 @@ import signal
 import time
 from typing import Protocol
 
+from va_common.races import cancel
 from va_common.retry_backoff import RestartBudget
 from va_loader import procfs
 from va_loader.exit_codes import (
@@ -114,9 +115,7 @@ class FatalGuard:
             await asyncio.wait((start, asked), return_when=asyncio.FIRST_COMPLETED)
             return start.result() if start.done() else None
         finally:
-            for wait in (start, asked):
-                wait.cancel()
-            await asyncio.gather(start, asked, return_exceptions=True)
+            await cancel(start, asked)
 
     async def _end_of(self, loader: LoaderProcess) -> str:
         """Wait until the loader has ended, hangs, or is to be stopped."""
@@ -126,9 +125,7 @@ class FatalGuard:
             done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
             return next(wait for wait in waits if wait in done).result()
         finally:
-            for wait in waits:
-                wait.cancel()
-            await asyncio.gather(*waits, return_exceptions=True)
+            await cancel(*waits)
 
     async def _hang_of(self, loader: LoaderProcess) -> str:
         return f'hung: {await self._hung(loader)}'
@@ -144,9 +141,7 @@ class FatalGuard:
         await asyncio.wait((end, hurry), timeout=STOP_TIMEOUT_S,
                            return_when=asyncio.FIRST_COMPLETED)
         in_order = end.done()
-        for wait in (end, hurry):
-            wait.cancel()
-        await asyncio.gather(end, hurry, return_exceptions=True)
+        await cancel(end, hurry)
         await loader.stop(0.0)
         await self._stop_orphans()
         if not in_order:

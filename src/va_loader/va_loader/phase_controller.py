@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from va_common.races import cancel
 from va_loader.failures import FatalError, NodeFailure
 from va_loader.node_specs import Phase
 from va_loader.vram_guard import VramGuard
@@ -161,6 +162,4 @@ async def all_or_none(starts: Sequence[Coroutine[Any, Any, None]]) -> None:
     try:
         await asyncio.gather(*tasks)
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancel(*tasks)

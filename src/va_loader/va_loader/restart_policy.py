@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol
 
+from va_common.races import cancel
 from va_common.retry_backoff import Backoff, RestartBudget
 from va_loader.failures import FatalError, NodeFailure
 from va_loader.node_specs import SPECS
@@ -140,9 +141,7 @@ class RestartPolicy:
 
     async def stop(self) -> None:
         """Stop watching: what ends from now on is meant to."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await cancel(*self._tasks)
         if not self._broken.done():
             self._broken.cancel()
 
@@ -185,9 +184,7 @@ class RestartPolicy:
             if not away.done():
                 return lost.result()
         finally:
-            lost.cancel()
-            away.cancel()
-            await asyncio.gather(lost, away, return_exceptions=True)
+            await cancel(lost, away)
         return await self._sit_out(name, needs)
 
     async def _sit_out_trouble(self, name: str, needs: Sequence[str],
