@@ -18,7 +18,8 @@ def parse(arguments: list[str]) -> Options:
         prog='./va setup', description='Set up what is missing; a second time it does nothing.')
     profile = parser.add_mutually_exclusive_group()
     profile.add_argument('--cuda', dest='profile', action='store_const', const='cuda', default='',
-                         help='the cuda profile too: torch, Kokoro for torch, Ollama, 9 GB')
+                         help='the cuda profile too: torch, Kokoro for torch, 9 GB; '
+                              'install the Ollama server yourself')
     profile.add_argument('--cpu', dest='profile', action='store_const', const='cpu',
                          help='the cpu profile only (the default; undoes --cuda)')
     parser.add_argument('--only', choices=('all', 'environment'), default='all',
