@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """``./va bench idle``: what the assistant costs while nobody speaks, by process.
 
-CPU is the time of its processes on a core, so that a busy machine measures it, too (a little too
+Beside an NVIDIA GPU each process tells its video memory, too (`vram_mb`). CPU is the time of its
+processes on a core, so that a busy machine measures it, too (a little too
 high: its caches are cold). The room has noise as a quiet one has, 30 dB below a user.
 """
 
@@ -30,6 +31,8 @@ class Cost:
     pss_mb: float
     own_mb: float
     """Without what is mapped from files: programs that come and go share that."""
+    vram_mb: int | None = None
+    """Video memory in MiB; None: there is no GPU. Ollama's is in its own process, not here."""
 
 
 def main(argv: list[str]) -> int:
@@ -49,13 +52,15 @@ def figures_of(before: dict[str, Cost], after: dict[str, Cost], span_s: float) -
     each = {name: {'cpu_core_percent': round(100 * (used.cpu_s - before[name].cpu_s) / span_s, 2),
                    'pss_mb': round(used.pss_mb, 1),
                    'growth_mb': round(used.own_mb - before[name].own_mb, 1)}
+            | ({} if used.vram_mb is None else {'vram_mb': used.vram_mb})
             for name, used in after.items() if name in before}
 
     def together(key: str) -> float:
         return round(sum(values[key] for values in each.values()), 1)
 
-    return {key: together(key) for key in ('cpu_core_percent', 'pss_mb', 'growth_mb')} | {
-        'by_process': each}
+    keys = ('cpu_core_percent', 'pss_mb', 'growth_mb', 'vram_mb')
+    return {key: together(key) for key in keys
+            if all(key in values for values in each.values())} | {'by_process': each}
 
 
 def name_of(command: Iterable[str]) -> str:
@@ -102,6 +107,7 @@ def _costs(assistant: Any) -> dict[str, Cost]:
     import psutil
     from soak import pss_mb
     costs: dict[str, Cost] = {}
+    vram = vram_by_pid()
     for process in assistant.product.processes():
         try:
             name, times = name_of(process.cmdline()), process.cpu_times()
@@ -111,5 +117,21 @@ def _costs(assistant: Any) -> dict[str, Cost]:
         known = costs.get(name, Cost(0.0, 0.0, 0.0))
         costs[name] = Cost(known.cpu_s + times.user + times.system,
                            known.pss_mb + pss_mb([process]),
-                           known.own_mb + (memory.rss - memory.shared) / 1e6)
+                           known.own_mb + (memory.rss - memory.shared) / 1e6,
+                           None if vram is None
+                           else (known.vram_mb or 0) + vram.get(process.pid, 0))
     return costs
+
+
+def vram_by_pid() -> dict[int, int] | None:
+    """Video memory in MiB of the processes that use the first GPU; None: there is none."""
+    from va_common.errors import AssistantError
+    from va_common.gpu_monitor import GpuMonitor
+    try:
+        monitor = GpuMonitor()
+    except (AssistantError, ImportError):
+        return None
+    try:
+        return monitor.used_mb_by_pid()
+    finally:
+        monitor.close()

@@ -185,9 +185,11 @@ def _idle(card: Card) -> Iterator[str]:
     each = card.get('idle', {}).get('by_process', {})
     if not each:
         return
-    yield from _table('process', '% of a core', 'PSS MB', 'growth MB')
+    vram = any('vram_mb' in cost for cost in each.values())
+    yield from _table('process', '% of a core', 'PSS MB', 'growth MB', *['VRAM MiB'] * vram)
     for name, cost in each.items():
-        yield _row(name, cost['cpu_core_percent'], cost['pss_mb'], cost['growth_mb'])
+        yield _row(name, cost['cpu_core_percent'], cost['pss_mb'], cost['growth_mb'],
+                   *[cost.get('vram_mb', '')] * vram)
 
 
 def _scale(card: Card) -> Iterator[str]:
