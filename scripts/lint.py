@@ -12,11 +12,14 @@ FOLDERS = ('src', 'scripts', 'tests', 'bench', 'launch', 'examples')
 
 
 def typed_folders() -> list[str]:
-    """Return what mypy looks at: each package on its own is enough, tests are checked by ruff."""
+    """Return what mypy looks at: packages, scripts, benches, the virtual room; tests: ruff."""
     packages = [path.parent for path in sorted(ROOT.glob('src/*/*/__init__.py'))
                 if path.parent.name == path.parent.parent.name]
     scripts = [ROOT / 'scripts/va_setup', *sorted(ROOT.glob('scripts/*.py'))]
-    return [str(path.relative_to(ROOT)) for path in [*packages, *scripts]]
+    room = [path for path in sorted(ROOT.glob('tests/virtual_room/*.py'))
+            if not path.name.startswith(('test_', 'conftest'))]
+    return [str(path.relative_to(ROOT))
+            for path in [*packages, *scripts, *sorted(ROOT.glob('bench/**/*.py')), *room]]
 
 
 def commands() -> list[list[str]]:

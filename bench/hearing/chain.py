@@ -31,7 +31,7 @@ from va_kwd.wake_words import parse_wake_words, WakeWord
 from va_stt import engines
 from va_stt.blocks import Block
 from va_stt.capture_pipeline import CapturePipeline
-from va_stt.echo_canceller import EchoCanceller
+from va_stt.echo_canceller import EchoCanceller, make_echo_canceller
 from va_stt.far_end import FarEnd
 from va_stt.listening import Listening
 from va_stt.turn_events import Kind, TurnEvent
@@ -158,7 +158,7 @@ class Chain:
             buffer.read, transcribe or models.whisper.transcribe,
             self.transcribed.submit if smart else at_once,
             models.end_of_turn.probability if smart else None, self.judged.submit)
-        canceller = models.canceller() if cancel else engines.make_echo_canceller(False, '', False)
+        canceller = models.canceller() if cancel else make_echo_canceller(False, '', False)
         self.pipeline = CapturePipeline(
             self.far_end, canceller, models.vad, buffer, self._on_chunk, self._on_frame,
             engines.load_linear(setting) if cancel else None)

@@ -66,9 +66,9 @@ def fit(x: Float, y: Float, weight: Float, seed: int) -> Network:
     """
     chance = np.random.default_rng(seed)
     mean, scale = x.mean(axis=0), x.std(axis=0) + 0.05
-    weights = [chance.normal(0, x.shape[1] ** -0.5, (x.shape[1], HIDDEN)), np.zeros(HIDDEN),
+    begun = [chance.normal(0, x.shape[1] ** -0.5, (x.shape[1], HIDDEN)), np.zeros(HIDDEN),
                chance.normal(0, HIDDEN ** -0.5, HIDDEN), np.zeros(1)]
-    weights = [w.astype(np.float32) for w in weights]
+    weights: list[Float] = [w.astype(np.float32) for w in begun]
     first = [np.zeros_like(w) for w in weights]
     second = [np.zeros_like(w) for w in weights]
     steps = EPOCHS * (len(x) // BATCH)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import sys
+from typing import Any
 
 from va_llm.engine import Deadlines
 from va_llm.engine_factory import build_engine, EngineSettings, load_modelfile
@@ -12,7 +13,7 @@ from va_llm.engine_factory import build_engine, EngineSettings, load_modelfile
 
 def main() -> int:
     """Serve on a loopback port until standard input ends."""
-    engine = build_engine('llama_cpp', load_modelfile(''), EngineSettings(), Deadlines())
+    engine: Any = build_engine('llama_cpp', load_modelfile(''), EngineSettings(), Deadlines())
     print(json.dumps({'event': 'ready', 'url': f'{engine._server.listening_address}/v1'}),
           flush=True)
     sys.stdin.read()

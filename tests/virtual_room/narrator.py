@@ -9,7 +9,7 @@ import threading
 import time
 from typing import TextIO
 
-from va_interfaces.msg import PlaybackEvent, Transcript, Wake
+from va_interfaces.msg import PlaybackEvent, ReplyChunk, Transcript, Wake
 from virtual_room.observer import Seen
 
 _COLOURS = {
@@ -111,7 +111,7 @@ class _Reply:
         self.pieces: dict[int, str] = {}
         self.complete = self.started = self.told = False
 
-    def add(self, chunk) -> None:
+    def add(self, chunk: ReplyChunk) -> None:
         if chunk.revision > self.revision:
             self.revision, self.pieces, self.complete = chunk.revision, {}, False
         if chunk.revision == self.revision:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import ctypes
 import ctypes.util
+from typing import Any
 
 import numpy as np
 
@@ -27,10 +28,10 @@ class PulseError(RuntimeError):
     """PulseAudio refused or lost a stream."""
 
 
-def _library() -> ctypes.CDLL:
+def _library() -> Any:
     name = ctypes.util.find_library('pulse-simple') or 'libpulse-simple.so.0'
     try:
-        library = ctypes.CDLL(name)
+        library: Any = ctypes.CDLL(name)
     except OSError as error:
         raise PulseError(
             'libpulse-simple is missing; install it with: sudo apt-get install libpulse0'
@@ -66,7 +67,7 @@ class _Stream:
     def _reason(self) -> str:
         return str(self._lib.pa_strerror(self._error).decode())
 
-    def _transfer(self, call, block: np.ndarray) -> None:
+    def _transfer(self, call: Any, block: np.ndarray) -> None:
         if call(self._handle, block.ctypes.data, block.nbytes, ctypes.byref(self._error)) < 0:
             raise PulseError(f'the stream broke: {self._reason()}')
 

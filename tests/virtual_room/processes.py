@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 import signal
 import subprocess
+from typing import Any
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _PR_SET_PDEATHSIG = 1
@@ -31,7 +32,7 @@ def be_hardware() -> None:
     try_priority()
 
 
-def stop_process(process: subprocess.Popen, timeout_s: float) -> int:
+def stop_process(process: subprocess.Popen[Any], timeout_s: float) -> int:
     """SIGTERM, then SIGKILL after ``timeout_s``; returns the exit status."""
     if process.poll() is None:
         process.terminate()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 import textwrap
+from typing import Any
 
 import numpy as np
 
@@ -71,7 +72,7 @@ def draw(path: Path, mic_wav: Path, speaker_wav: Path, *, user: list[Span], assi
     pyplot.close(figure)
 
 
-def _channel(axis, samples: np.ndarray, spans: list[Span], colour: str, name: str) -> None:
+def _channel(axis: Any, samples: np.ndarray, spans: list[Span], colour: str, name: str) -> None:
     step = RATE // 100
     frames = samples[:samples.size // step * step].reshape(-1, step)
     times = np.arange(len(frames)) * step / RATE
@@ -90,7 +91,7 @@ def _channel(axis, samples: np.ndarray, spans: list[Span], colour: str, name: st
     axis.set_ylabel(name)
 
 
-def _state_strip(axis, states: list[tuple[float, str]], begin: float, seconds: float) -> None:
+def _state_strip(axis: Any, states: list[tuple[float, str]], begin: float, seconds: float) -> None:
     states = [states[k] for k in range(len(states)) if k == 0 or states[k][1] != states[k - 1][1]]
     ends = [start for start, _ in states[1:]] + [seconds]
     for (start, name), end in zip(states, ends, strict=True):
