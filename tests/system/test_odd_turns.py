@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Users who do not stop and answers that nobody would give: real ears and voice, a fake mind."""
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 import json
 from pathlib import Path
 import threading
@@ -9,7 +9,14 @@ import time
 from faults.fake_ollama import FakeOllamaServer, MODEL
 import numpy as np
 import pytest
-from settings_of_tests import make_config, OTHER_DOMAIN, PAUSED, PORT_OFFSET, READY_S
+from settings_of_tests import (
+    INTERRUPTION,
+    make_config,
+    OTHER_DOMAIN,
+    PAUSED,
+    PORT_OFFSET,
+    READY_S,
+)
 import soundfile
 from virtual_room.observer import Observer, Seen
 from virtual_room.product import Product
@@ -29,6 +36,11 @@ SOON_S = 45.0
 COUNT = ('One car, two cars, three cars, four cars, five cars, six cars, seven cars, eight cars.')
 PARTS = 11
 PAUSE_S = 0.7
+LONGEST_S = 16.0
+"""Of a turn; in the ten false ends it is 14 s from the first word to the last."""
+TALE = ('The robot is in the kitchen.', 'How many legs does a spider have?', INTERRUPTION, *PAUSED,
+        COUNT)
+"""One text over and over would be taken for an invention of Whisper's."""
 FADED_S = 0.5
 """From a stop to silence, in the events of a busy machine; 10 ms at the speaker."""
 
@@ -113,7 +125,7 @@ def talk(room, user, tmp_path_factory):
     config = make_config(
         folder, system__port_offset=str(PORT_OFFSET + 100), llm__engine='ollama',
         llm__ollama_url=mind.url, llm__model=MODEL, stt__silence_ms=str(QUICK_MS),
-        loader__barge_in='false')
+        stt__max_utterance_ms=str(round(LONGEST_S * 1000)), loader__barge_in='false')
     product = Product(config, room.environment() | {'ROS_DOMAIN_ID': OTHER_DOMAIN},
                       folder / 'output.log')
     with pytest.MonkeyPatch.context() as patch:
@@ -235,6 +247,35 @@ def test_ten_false_ends_in_a_row_are_one_question(talk, tmp_path):
     records = [r for r in talk.records(dialog_id, turn) if r['turn'] == turn]
     assert [r['text'] for r in records if r['role'] == 'USER'] == [final.text]
     assert [r['data']['heard'] for r in records if r['role'] == 'ASSISTANT'] == [end.text]
+
+
+def test_who_never_stops_talking_is_answered_once(talk, tmp_path):
+    talk.answers('You have a lot of cars.')
+    talk.patience(HALTING_MS)
+    dialog_id, turn = talk.wake()
+    mark, asked = talk.observer.mark(), len(talk.mind.asked)
+    began_s, end_s = talk.user.play(endless(TALE, LONGEST_S + 2.0, tmp_path)).times()
+    final = talk.wait(mark, 'stt/transcript',
+                      lambda m: m.kind == Transcript.FINAL and talk.is_of_turn(m)).message
+    assert (final.outcome, final.endpoint_reason) == (Transcript.OUTCOME_SPEECH, 'max_length')
+    assert began_s + LONGEST_S / 2 < to_seconds(final.endpoint_time) < end_s
+    end = talk.wait(mark, 'tts/playback', is_reply(talk, PlaybackEvent.FINISHED)).message
+    assert len(talk.mind.asked) - asked <= DRAFTS + 1
+    records = [r for r in talk.records(dialog_id, turn) if r['turn'] == turn]
+    assert [r['text'] for r in records if r['role'] == 'USER'] == [final.text]
+    assert [r['data']['heard'] for r in records if r['role'] == 'ASSISTANT'] == [end.text]
+
+
+def endless(texts: Sequence[str], seconds: float, folder: Path) -> Path:
+    """``texts`` over and over, without their silent ends."""
+    parts = []
+    for text in texts:
+        sound, rate = soundfile.read(Voices().wav(text, VOICE), dtype='float32')
+        voiced = np.flatnonzero(np.abs(sound) > 0.02)
+        parts.append(sound[voiced[0]:voiced[-1]])
+    sound = np.resize(np.concatenate(parts), round(seconds * rate))
+    soundfile.write(folder / 'endless.wav', sound, rate)
+    return folder / 'endless.wav'
 
 
 def halting(text: str, folder: Path) -> Path:
