@@ -16,7 +16,7 @@ from voice.systems import System
 from voice.texts import WAKE
 
 ACK_S, REPLY_S, SPEAK_S = 5.0, 25.0, 90.0
-ACK_QUIET_S, REPLY_QUIET_S = 0.4, 1.6
+ACK_QUIET_S, REPLY_QUIET_S, OVER_QUIET_S = 0.4, 1.6, 0.4
 ASLEEP_S = 6.0
 """After the last sound of a dialog: the follow-up window of 4 s is over."""
 GIVE_UP_S = 14.0
@@ -44,16 +44,21 @@ class Talk:
 
     Args:
         tell: takes a line about what happens.
+        wait_over: waits until the answer to what was said up to a time (Unix s) is over by the
+            system's own account, for so many seconds at most, and returns whether it is. Without
+            it a silence of :data:`REPLY_QUIET_S` is taken for the end.
     """
 
     def __init__(self, room: VirtualRoom, system: System, ears: Ears, voices: Voices,
-                 tell: Callable[[str], None]) -> None:
+                 tell: Callable[[str], None],
+                 wait_over: Callable[[float, float], bool] | None = None) -> None:
         self.lines: list[Line] = []
         self._room = room
         self._system = system
         self._ears = ears
         self._voices = voices
         self._tell = tell
+        self._wait_over = wait_over
 
     def hold(self, dialogs: list[tuple[str, tuple[str, ...]]]) -> None:
         """All dialogs. Raises NotComing when the system is gone."""
@@ -88,5 +93,9 @@ class Talk:
         if heard_s is None:
             self._tell(f'    no answer to: {text}')
             return False
-        self._ears.wait_for_quiet(heard_s, ACK_QUIET_S if wake else REPLY_QUIET_S, SPEAK_S)
-        return True
+        if wake or self._wait_over is None:
+            self._ears.wait_for_quiet(heard_s, ACK_QUIET_S if wake else REPLY_QUIET_S, SPEAK_S)
+            return True
+        is_over = self._wait_over(end_s, SPEAK_S)
+        self._ears.wait_for_quiet(heard_s, OVER_QUIET_S, SPEAK_S)
+        return is_over

@@ -9,6 +9,7 @@ import json
 import signal
 import socket
 import subprocess
+import threading
 from types import SimpleNamespace
 
 from boot import COMPONENTS, summary, WAYS
@@ -20,7 +21,7 @@ from scale import _measure as scale_measure
 from scale import figures_of as scale_of
 from scale import has_model, require_serving
 from scorecard import Others, read, update
-from soak import ChunkCounter, figures_of, growth, pss_mb
+from soak import figures_of, growth, pss_by_process, pss_mb, Watcher
 from voice.ears import NotComing
 from waiting import wait_serving, watch
 
@@ -46,21 +47,38 @@ def test_growth_compares_the_ends_and_leaves_out_the_first():
 
 
 def test_figures_of_a_soak():
-    counter = ChunkCounter(0)
+    counter = Watcher(0)
     for sequence in (4, 5, 6, 9, 10, 0, 1):
         counter.take(sequence)
     latency = [{'speech_end': 10.0, 'first_token': 10.0 + wait, 'outcome': 'answered'}
                for wait in (0.9, 0.1, 0.1, 0.2)] + [{'outcome': 'failed', 'speech_end': 9.0}]
-    figures = figures_of([900.0, 1000.0, 1010.0, 1030.5], latency, counter)
+    figures = figures_of(
+        [{'stt': mb / 2, 'tts': mb / 2} for mb in (900.0, 1000.0, 1010.0, 1030.5)], latency,
+        counter)
     assert (figures['turns'], figures['pss_growth_mb']) == (4, 30.5)
     assert figures['first_token_growth'] == 2.0
     assert figures['missed_audio'] == 2
     assert figures['soak_detail']['chunks'] == 7
+    assert figures['soak_detail']['pss_mb_by_process']['tts'][-1] == 515.2
+
+
+def test_a_turn_is_over_when_the_report_of_its_speech_has_come():
+    watcher = Watcher(0)
+    watcher.report(100.0)
+    assert watcher.wait_over(100.3, 0.0), 'the ends of one speech differ a little'
+    watcher.report(90.0)  # late
+    assert watcher.wait_over(100.3, 0.0)
+    assert not watcher.wait_over(104.0, 0.0)
+    later = threading.Timer(0.05, watcher.report, (103.9,))
+    later.start()
+    assert watcher.wait_over(104.0, 30.0)
+    later.join()
 
 
 def test_memory_of_a_process():
     assert pss_mb([psutil.Process()]) > 1.0
     assert pss_mb([]) == 0.0
+    assert sum(pss_by_process([psutil.Process(), psutil.Process()]).values()) > 2.0
 
 
 def test_what_further_assistants_cost():

@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+import subprocess
+import sys
 import threading
 from xml.etree import ElementTree
 
@@ -144,3 +146,23 @@ def test_a_profile_of_the_user_wins():
     apply('local', environ)
     apply('open', environ)
     assert environ == {'FASTDDS_DEFAULT_PROFILES_FILE': '/mine.xml'}
+
+
+LARGE = """
+import numpy as np
+from va_common.memory import LARGE_BYTES, return_large_blocks
+from va_common.testing import own_memory_mb
+return_large_blocks()
+np.ones(4 * LARGE_BYTES, np.uint8)  # freed: from now on glibc would take such from its heap
+block = np.ones(3 * LARGE_BYTES, np.uint8)
+behind_it = [bytes(60_000) for _ in range(50)]
+before_mb = own_memory_mb()
+del block
+print(before_mb - own_memory_mb())
+"""
+
+
+def test_large_blocks_go_back_when_they_are_freed():
+    done = subprocess.run(
+        [sys.executable, '-c', LARGE], capture_output=True, text=True, timeout=60)
+    assert float(done.stdout) > 11.0, done.stderr

@@ -15,7 +15,7 @@ from typing import Any
 import rclpy
 from rclpy.signals import SignalHandlerOptions
 
-from va_common import local_only, process
+from va_common import local_only, memory, process
 from va_common.errors import AssistantError, ErrorCode
 from va_common.executor import NodeExecutor
 from va_common.spinning import Spinner
@@ -36,6 +36,7 @@ def run_node(factory: Callable[[], Any]) -> int:
     0 after a signal, 1 after a failure, 2 for a parameter that is refused, 3 for a taken port.
     """
     process.die_with_parent()
+    memory.return_large_blocks()
     # DDS reads this when the participant is made; a program that opens the graph sets VA_DDS=open.
     local_only.apply(os.environ.get('VA_DDS', 'local'))
     rclpy.init(args=sys.argv, signal_handler_options=SignalHandlerOptions.NO)

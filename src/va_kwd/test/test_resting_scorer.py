@@ -9,6 +9,7 @@ import pytest
 
 from va_common.errors import AssistantError
 from va_common.model_catalogue import model_path
+from va_common.testing import own_memory_mb
 from va_kwd.resting_scorer import RestingScorer
 from va_kwd.wake_engine import WakeEngine
 from va_kwd.wake_words import parse_wake_words
@@ -73,3 +74,14 @@ def test_the_models_are_not_asked_in_a_quiet_room(engine, monkeypatch):
 def test_a_skipped_frame_is_checked_too(engine):
     with pytest.raises(AssistantError, match='expected int16'):
         engine.skip(np.zeros(1281, np.int16))
+
+
+def test_catching_up_takes_no_memory_for_good(engine):
+    engine.reset()
+    noise = np.random.default_rng(1).integers(-1000, 1000, (30, 1280)).astype(np.int16)
+    before_mb = own_memory_mb()
+    for count in (26, 3, 9, 26, 14, 26, 3, 9):
+        for frame in noise[:count]:
+            engine.skip(frame)
+        engine.score(noise[0])
+    assert own_memory_mb() - before_mb < 4.0

@@ -194,6 +194,8 @@ def _session(path: Path) -> Any:
     options.inter_op_num_threads = 1
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
+    # Else each number of frames that are caught up has a plan and, in the end, 8 MB more are held.
+    options.enable_mem_pattern = False
     try:
         return onnxruntime.InferenceSession(
             str(path), sess_options=options, providers=['CPUExecutionProvider'])

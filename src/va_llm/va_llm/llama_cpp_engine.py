@@ -15,8 +15,9 @@ from va_llm.engine import CancelToken, ChatRequest, Completion
 from va_llm.modelfile_loader import Modelfile
 from va_llm.modelfile_parameters import PARAMETERS
 
-# llama.cpp keeps up to 8 GiB of old prompts by default; this is enough for a few conversations.
-_PROMPT_CACHE_MIB = 128
+# llama.cpp keeps up to 8 GiB of old prompts by default, and the newest one whatever its size. That
+# is enough: a program's request may come between two turns of the conversation.
+_PROMPT_CACHE_MIB = 16
 _GGUF_MAGIC = b'GGUF'
 
 # Modelfile parameter -> request field of llama.cpp's server, where the names differ.

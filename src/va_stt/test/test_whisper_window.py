@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from va_common.audio_io import float_to_int16
+from va_common.testing import own_memory_mb
 from va_stt.whisper_cuda import NOTHING
 from va_stt.whisper_window import repeats, spoken_places, stops_early
 
@@ -82,3 +83,12 @@ def test_words_after_a_long_pause_are_not_lost(whisper, say, monkeypatch):
     monkeypatch.setattr(whisper, '_transcribe_whole', lambda samples: asked.append(1) or NOTHING)
     assert whisper.transcribe(sound) is NOTHING
     assert asked
+
+
+def test_utterances_of_many_lengths_take_no_memory_for_good(whisper):
+    encode = whisper._window._encoded
+    encode(np.zeros(16000, np.float32))
+    before_mb = own_memory_mb()
+    for count in range(20):
+        encode(np.zeros(640 * count, np.float32))
+    assert own_memory_mb() - before_mb < 8.0

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,9 @@ class WhisperEngine:
                  threads: int) -> None:
         from faster_whisper import WhisperModel
 
+        # Read by oneDNN at its first convolution: it would keep up to 1024 of them, one for each
+        # length of an utterance, 1 MB each. They take no measurable time to make.
+        os.environ.setdefault('DNNL_PRIMITIVE_CACHE_CAPACITY', '0')
         compute = 'float16' if device == 'cuda' else 'int8'
         try:
             self._model = WhisperModel(str(model_dir), device=device, compute_type=compute,

@@ -14,7 +14,7 @@ import pytest
 from va_common.audio_io import level_dbfs
 from va_common.errors import AssistantError, ErrorCode
 from va_common.model_catalogue import ModelMissingError, models_dir, sha256_of
-from va_common.testing import wait_for
+from va_common.testing import own_memory_mb, wait_for
 from va_tts import kokoro_client, kokoro_torch_engine
 from va_tts.kokoro_client import choose_engine, load_engine, Voices, voices_dir
 from va_tts.kokoro_onnx_engine import KokoroOnnxEngine
@@ -111,6 +111,13 @@ def test_speech(engine: KokoroOnnxEngine) -> None:
     assert 1.0 < len(sound) / kokoro_client.SAMPLE_RATE < 2.5
     assert -32 < level_dbfs(sound) < -15
     assert np.abs(sound).max() < 1.0
+
+
+def test_what_a_long_piece_took_is_given_back(engine: KokoroOnnxEngine) -> None:
+    engine.synthesise('Hi, Master!', 'af_heart', 1.0)
+    before_mb = own_memory_mb()
+    engine.synthesise('The weather is fine today, and so it was yesterday. ' * 2, 'af_heart', 1.0)
+    assert own_memory_mb() - before_mb < 60.0
 
 
 def test_trimmed_speech_is_most_of_it_speech(engine: KokoroOnnxEngine) -> None:

@@ -92,12 +92,12 @@ class _AbortableSession:
     def __init__(self, session: onnxruntime.InferenceSession) -> None:
         self._session = session
         self._model_path = session._model_path
-        self._options = onnxruntime.RunOptions()
+        self._options = _run_options()
         self.aborted = False
 
     def arm(self) -> None:
         """Begin a synthesis: an abort from before it does not count."""
-        self._options = onnxruntime.RunOptions()
+        self._options = _run_options()
         self.aborted = False
 
     def abort(self) -> None:
@@ -163,6 +163,13 @@ def _options(threads: int) -> onnxruntime.SessionOptions:
     options.inter_op_num_threads = 1
     # Spinning threads would take the CPU that recognition and the language model need.
     options.add_session_config_entry('session.intra_op.allow_spinning', '0')
+    return options
+
+
+def _run_options() -> onnxruntime.RunOptions:
+    options = onnxruntime.RunOptions()
+    # Else the process keeps what the longest piece so far took: 400 MB for 220 characters.
+    options.add_run_config_entry('memory.enable_memory_arena_shrinkage', 'cpu:0')
     return options
 
 
