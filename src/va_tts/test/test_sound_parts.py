@@ -132,6 +132,22 @@ def test_segments_follow_without_a_gap(line: Line) -> None:
     assert line.of(Played)[0].start_s == pytest.approx(1000 + LATENCY_S)
     assert [dry.start_s for dry in line.of(Dry)] == [pytest.approx(1000 + LATENCY_S + 0.323)]
 
+def test_far_end_is_announced_again_after_an_underrun() -> None:
+    line = Line()
+    line.playout.add(1, 0, tone(1.0, RATE))
+    line.device.run(0.3)
+    line.clock.advance(0.05)
+    gap_s = line.clock()
+    line.device.run(0.3)
+    announced: dict[int, float] = {}  # by play time in samples: what was said of it last
+    for report in line.of(FarEnd):
+        first = round((report.start_s - gap_s) * RATE)
+        announced.update(enumerate(report.samples.tolist(), first))
+    after = round(LATENCY_S * RATE)
+    heard = line.device.heard[-round(0.3 * RATE):]
+    assert [announced[after + n] for n in range(len(heard))] == pytest.approx(heard.tolist())
+
+
 
 def test_far_end_is_what_is_heard_and_comes_ahead_of_it(line: Line) -> None:
     line.playout.add(1, 0, tone(0.5, RATE))

@@ -15,6 +15,9 @@ from va_common.audio_io import Float32
 
 FADE_S = 0.010
 """Ramp of a cut and of a change of volume: short, and no click."""
+STEP_S = 0.010
+"""A block that is heard so much later or earlier than the one before ends comes after an underrun,
+or the device has mended its times: what was announced is announced again, at its new time."""
 LOOK_AHEAD_S = 0.160
 """How much of what comes next is reported as far end: with two chunks of /tts/reference the
 reference is at the echo canceller before the sound is in the air."""
@@ -90,6 +93,7 @@ class Playout:
         self._held = False
         self._fading = 0
         self._sounding = False
+        self._expected_s = 0.0
 
     def add(self, owner: int, piece: int, samples: Float32) -> None:
         """Put a piece at the end of the line; float32 (n,) at the device's rate."""
@@ -168,6 +172,9 @@ class Playout:
         """
         with self._lock:
             done = 0
+            if abs(start_s - self._expected_s) > STEP_S and not self._held:
+                self._ahead = 0
+            self._expected_s = start_s + len(out) / self.rate
             end = min(len(out), self._fading) if self._held else len(out)
             self._fading = 0
             while done < end and self._line:
