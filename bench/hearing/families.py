@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from hearing import barge_in, echo, talkover, turns, wake, words
+from hearing import barge_in, echo, talkover, turns, underruns, wake, words
 from hearing.chain import Engines
 from hearing.sounds import Sounds
 
@@ -22,6 +22,7 @@ FAMILIES: dict[str, Family] = {
     'invented': words.invented,
     'false_wakes': wake.false_wakes,
     'barge_in': barge_in.measure,
+    'underruns': underruns.measure,
     'talkover': talkover.measure,
 }
 """Each takes the models, the sounds and whether to be quick, and returns figures."""

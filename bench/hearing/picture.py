@@ -51,6 +51,7 @@ ROWS = (
     Row('answers of 40 that went on', lambda f: f['talkover_detail']['not_stopped'], 0),
     Row('its own speech stops it', lambda f: f['false_barge_ins']['own_speech'], 0),
     Row('coughs and knocks stop it', lambda f: f['false_barge_ins']['of_coughs_and_knocks'], 1),
+    Row('underruns that stop it', lambda f: f['underruns']['stopped'], 0),
     Row('invented texts', lambda f: f['invented_texts'], 0, raw=lambda f: f['invented_texts_raw']),
 )
 

@@ -31,6 +31,12 @@ NEAR_DB = 12.0
 """While echo is heard, sound that is so much louder than what may be left of it is a person's."""
 DISPUTED_DB = 12.0
 """AEC3 takes more than this: to it, the sound is echo."""
+LOST_S = (-0.3, 0.6)
+"""Around the time at which the reference begins anew, after an underrun of the speaker, neither
+canceller knows where the echo is."""
+RETURNING_S = 5.0
+RETURNING_DISPUTED_DB = 4.0
+"""So long, AEC3's word counts for more: it finds the echo again before the other one does."""
 STILL_NEAR_DB = 6.0
 """The same for one who has begun."""
 WORSE_DB = 1.0
@@ -185,7 +191,11 @@ class CapturePipeline:
         if subtracted < 10.0 * np.log10(self._floor_power) + ABOVE_NOISE_DB:
             return False
         begun = self._near_since(near.start_s)
-        if heard - suppressed > DISPUTED_DB and (self._linear.in_doubt or not begun):
+        anew_s = self._far_end.anew_s(near.end_s)
+        if LOST_S[0] < anew_s < LOST_S[1] and not begun:
+            return False
+        disputed_db = RETURNING_DISPUTED_DB if 0.0 < anew_s < RETURNING_S else DISPUTED_DB
+        if heard - suppressed > disputed_db and (self._linear.in_doubt or not begun):
             return False
         return self._linear.near_db > (STILL_NEAR_DB if begun else NEAR_DB)
 

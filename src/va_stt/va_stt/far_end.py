@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+import math
 import threading
 
 import numpy as np
@@ -68,21 +69,25 @@ class FarEnd:
         """Seconds that pass in a nominal second of the microphone."""
         self._read_s = 0.0
         self._loud_s = 0.0
+        self._anew_s = -math.inf
         self.chunks = 0
         """Chunks so far."""
         self.late_chunks = 0
         """Chunks whose play time had been read already, in whole or in part."""
 
-    def add(self, samples: Int16, start_s: float) -> None:
+    def add(self, samples: Int16, start_s: float, anew: bool = False) -> None:
         """Store a chunk.
 
         Args:
             samples: shape (n,), int16, 16 kHz.
             start_s: play time of the first sample, Unix seconds.
+            anew: chunks before it were lost, or were not heard when they were to be.
         """
         sound = samples.astype(np.float32)
         with self._lock:
             self.chunks += 1
+            if anew:
+                self._anew_s = start_s
             if start_s < self._read_s:
                 self.late_chunks += 1
             last = self._stretches[-1] if self._stretches else None
@@ -133,6 +138,11 @@ class FarEnd:
         with self._lock:
             return not self._stretches or self._stretches[-1].end_s < from_s
 
+    def anew_s(self, at_s: float) -> float:
+        """How long ago the reference began anew, in seconds; below 0: it is about to."""
+        with self._lock:
+            return at_s - self._anew_s
+
     def loud_since(self, at_s: float, within_s: float) -> bool:
         """Whether the reference had sound in the ``within_s`` before ``at_s``."""
         with self._lock:
@@ -144,6 +154,7 @@ class FarEnd:
             self._stretches.clear()
             self._cursor = self._cursor_stretch = None
             self._read_s = self._loud_s = 0.0
+            self._anew_s = -math.inf
             self._pace = 1.0
 
     def _cut_after(self, start_s: float) -> None:

@@ -63,6 +63,7 @@ class SttNode(AssistantNode):
         self._smart_lock = threading.Lock()
         self._smart: EndOfTurn | None = None
         self._far_end = FarEnd()
+        self._reference_number = 0
         self._topic: TopicSource | None = None
         self._refusals = Throttle(5.0)
         self._results = ResultsApi(self)
@@ -210,7 +211,9 @@ class SttNode(AssistantNode):
                 raise AssistantError(
                     ErrorCode.INVALID_ARGUMENT,
                     f'tts/reference: sample_rate {message.sample_rate}, expected {RATE}')
-            self._far_end.add(samples, self._stamp_of(message, 'tts/reference'))
+            anew = message.sequence not in (0, self._reference_number + 1)
+            self._reference_number = message.sequence
+            self._far_end.add(samples, self._stamp_of(message, 'tts/reference'), anew)
         except AssistantError as error:
             self._refuse(error)
 

@@ -139,6 +139,7 @@ def test_far_end_is_announced_again_after_an_underrun() -> None:
     line.clock.advance(0.05)
     gap_s = line.clock()
     line.device.run(0.3)
+    assert [report.anew for report in line.of(FarEnd)].count(True) == 1
     announced: dict[int, float] = {}  # by play time in samples: what was said of it last
     for report in line.of(FarEnd):
         first = round((report.start_s - gap_s) * RATE)
@@ -247,7 +248,7 @@ def test_silent_pieces_are_heard_in_passing() -> None:
 
 def test_reference_is_chunks_with_play_times() -> None:
     chunks: list[tuple[np.ndarray, float]] = []
-    reference = Reference(RATE, lambda samples, start: chunks.append((samples, start)))
+    reference = Reference(RATE, lambda samples, start, anew: chunks.append((samples, start)))
     sound = tone(1.0, RATE)
     for start in range(0, RATE, BLOCK):
         reference.push(sound[start:start + BLOCK], 50.0 + start / RATE)
@@ -260,9 +261,20 @@ def test_reference_is_chunks_with_play_times() -> None:
     assert np.abs(whole - tone(1.0, 16_000)[1000:15_000]).max() < 0.01, 'not aligned in time'
 
 
+def test_reference_tells_that_the_play_times_made_a_step() -> None:
+    told: list[bool] = []
+    reference = Reference(RATE, lambda samples, start, anew: told.append(anew))
+    reference.push(tone(0.2, RATE), 50.0)
+    before = len(told)
+    reference.push(tone(0.3, RATE), 50.1, anew=True)
+    reference.flush()
+    assert not any(told[:before])
+    assert told[before:] == [True] + [False] * (len(told) - before - 1)
+
+
 def test_reference_begins_anew_after_a_gap() -> None:
     starts: list[float] = []
-    reference = Reference(RATE, lambda samples, start: starts.append(start))
+    reference = Reference(RATE, lambda samples, start, anew: starts.append(start))
     reference.push(tone(0.1, RATE), 50.0)
     reference.push(tone(0.1, RATE), 60.0)
     reference.flush()
@@ -271,7 +283,7 @@ def test_reference_begins_anew_after_a_gap() -> None:
 
 def test_reference_drops_what_a_cut_replaced() -> None:
     starts: list[float] = []
-    reference = Reference(RATE, lambda samples, start: starts.append(start))
+    reference = Reference(RATE, lambda samples, start, anew: starts.append(start))
     reference.push(tone(0.1, RATE), 50.0)
     reference.push(tone(0.1, RATE), 50.02)
     reference.flush()

@@ -35,7 +35,7 @@ class Stage:
         self.warnings: list[str] = []
         self.queue = StreamQueue(
             self.synthesiser, self.phrases, RATE, self.events.append,
-            lambda samples, start: self.reference.append((samples, start)),
+            lambda samples, start, anew: self.reference.append((samples, start)),
             self.warnings.append, 10.0, self.clock, self.clock)
         self.device = FakeDevice(self.queue.playout, self.clock)
 

@@ -311,8 +311,10 @@ class TtsNode(AssistantNode):
         self._events.publish(to_event_msg(event))
         self._speak_api.feedback(event)
 
-    def _publish_reference(self, samples: Int16, start_s: float) -> None:
+    def _publish_reference(self, samples: Int16, start_s: float, anew: bool) -> None:
         number = next(self._reference_numbers)
+        if anew:  # chunks of before are void: to who listens, they were lost
+            number = next(self._reference_numbers)
         self._reference.publish(to_chunk(samples, number, start_s, SAMPLE_RATE))
 
     def _publish_speaker(self, samples: Int16, start_s: float) -> None:

@@ -49,6 +49,8 @@ class FarEnd:
 
     samples: Float32
     start_s: float
+    anew: bool = False
+    """The first after a step of the play times: what was reported before is heard elsewhere."""
 
 
 Report = Played | Dry | FarEnd
@@ -94,6 +96,7 @@ class Playout:
         self._fading = 0
         self._sounding = False
         self._expected_s = 0.0
+        self._stepped = False
 
     def add(self, owner: int, piece: int, samples: Float32) -> None:
         """Put a piece at the end of the line; float32 (n,) at the device's rate."""
@@ -173,6 +176,7 @@ class Playout:
         with self._lock:
             done = 0
             if abs(start_s - self._expected_s) > STEP_S and not self._held:
+                self._stepped = self._ahead > 0
                 self._ahead = 0
             self._expected_s = start_s + len(out) / self.rate
             end = min(len(out), self._fading) if self._held else len(out)
@@ -228,7 +232,8 @@ class Playout:
 
     def _report_far_end(self, samples: Float32, start_s: float) -> None:
         sound = np.clip(samples * self._wanted_gain, -1.0, 1.0)
-        self._listener(FarEnd(sound.astype(np.float32, copy=False), start_s))
+        self._listener(FarEnd(sound.astype(np.float32, copy=False), start_s, self._stepped))
+        self._stepped = False
 
     def _scale(self, out: Float32, wanted: np.float32) -> None:
         """Apply the volume; what is too loud is clipped, not wrapped."""

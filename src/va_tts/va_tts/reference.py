@@ -19,7 +19,7 @@ from va_common.audio_io import (
 CHUNK = round(CHUNK_S * SAMPLE_RATE)
 _GAP_S = 0.010
 
-Publish = Callable[[Int16, float], None]
+Publish = Callable[[Int16, float, bool], None]
 
 
 class Reference:
@@ -28,11 +28,13 @@ class Reference:
     Args:
         rate: Hz of the sound that comes in.
         publish: takes int16 (n,) at 16 kHz, n = 1280 except at the end of a run of sound, and the
-            Unix time at which the first sample is heard.
+            Unix time at which the first sample is heard, and whether what was published for
+            later than that is heard elsewhere.
     """
 
     def __init__(self, rate: int, publish: Publish) -> None:
         self._publish = publish
+        self._anew = False
         self.restart(rate)
 
     def restart(self, rate: int) -> None:
@@ -47,13 +49,16 @@ class Reference:
         self._sent = 0
         self._end_s = 0.0
 
-    def push(self, samples: Float32, start_s: float) -> None:
+    def push(self, samples: Float32, start_s: float, anew: bool = False) -> None:
         """Take sound heard from ``start_s`` on.
 
         A gap before it ends the run; sound that replaces what was announced, after a cut, begins
-        a new one.
+        a new one, and so does sound after the speaker's times made a step (``anew``).
         """
-        if self._taken and start_s > self._end_s + _GAP_S:
+        if anew:
+            self._begin()
+            self._anew = True
+        elif self._taken and start_s > self._end_s + _GAP_S:
             self.flush()
         elif self._taken and start_s < self._end_s - _GAP_S:
             self._begin()
@@ -79,4 +84,5 @@ class Reference:
         # From the newest play time backwards: so the chunks follow the clock of the device.
         start_s = self._end_s - self._taken / self._rate + self._sent / SAMPLE_RATE
         self._sent += count
-        self._publish(float_to_int16(chunk), start_s)
+        self._publish(float_to_int16(chunk), start_s, self._anew)
+        self._anew = False

@@ -316,7 +316,7 @@ class StreamQueue:
     def _handle(self, report: Report) -> None:
         """Called in the pump."""
         if isinstance(report, FarEnd):
-            self._reference.push(report.samples, report.start_s)
+            self._reference.push(report.samples, report.start_s, report.anew)
             return
         with self._lock:
             if isinstance(report, Played):
