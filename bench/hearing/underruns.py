@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """``underruns``: the speaker runs out of sound in an answer, which goes on a little later.
 
-tts' own objects (line, play clock, reference) run on a simulated device, so that the echo canceller
+tts' own objects (line, play clock, reference) run on a simulated device, so that the canceller
 gets what the product would tell it: sound announced ahead that is then heard later, and times of
 the device that are wrong at first, as those of PulseAudio were measured to be.
 """
