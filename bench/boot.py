@@ -144,10 +144,10 @@ def _component(name: str, offset: int, devices: dict[str, str], options: argpars
 
 def forget_models() -> None:
     """Put the models out of the page cache, as far as no other program has them mapped."""
+    from va_common.cache_folder import cache_folder
     from va_common.model_catalogue import models_dir
-    from va_tts.phrase_cache import default_folder
 
-    for folder in (models_dir(''), default_folder('')):
+    for folder in (models_dir(''), cache_folder('', 'tts'), cache_folder('', 'llm')):
         for path in folder.rglob('*'):
             if path.is_file():
                 descriptor = os.open(path, os.O_RDONLY)

@@ -18,6 +18,7 @@ import numpy as np
 import sounddevice
 
 from va_common.audio_io import float_to_int16
+from va_common.cache_folder import cache_folder
 from va_common.model_catalogue import sha256_of
 from va_common.profile import resolve
 from va_common.settings import SETTINGS
@@ -26,7 +27,6 @@ from va_llm.engine_factory import build_engine, EngineSettings, load_modelfile
 from va_stt.engines import load_vad, load_whisper
 from va_stt.silero_vad import FRAME
 from va_tts import kokoro_client
-from va_tts.phrase_cache import default_folder
 from va_tts.trim_silence import tail_for, trim
 
 RATE = 16000
@@ -53,7 +53,7 @@ class Voice:
         choice = kokoro_client.choose_engine('onnx', 'cpu')
         self._engine = kokoro_client.load_engine(
             choice, models, 'cpu', setting('tts.threads'),
-            default_folder(setting('tts.cache_dir')),
+            cache_folder(setting('tts.cache_dir'), 'tts'),
             sha256_of(kokoro_client.model_file(choice, models)))
         self.speak('Hello.')
 

@@ -182,6 +182,8 @@ SETTINGS: tuple[Setting, ...] = (
     _s('llm', 'threads', 'int', 2,
        "CPU threads of llama.cpp, half of the cores at most; the Modelfile's num_thread precedes",
        (1, 64)),
+    _s('llm', 'cache_dir', 'str', '',
+       'folder of what llama.cpp has worked out of the prompt; empty: ~/.cache/va/llm'),
     _s('llm', 'probe_idle_s', 'int', 60,
        'the model is asked for one token after so long without a turn; 0: never', (0, 86_400),
        live=True),

@@ -38,6 +38,8 @@ class LlamaCppSettings:
     """The setting ``[system] models_dir``."""
     threads: int = 2
     context_tokens: int = 2048
+    cache: Path | None = None
+    """Folder for the state of the prompt; None: it is not kept."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ def build_engine(kind: str, modelfile: Modelfile, settings: EngineSettings,
     chosen = settings.llama_cpp
     path = gguf_path(chosen.model, chosen.models_dir, modelfile)
     threads = usable_threads(chosen.threads, os.cpu_count())
-    return LlamaCppEngine(path, modelfile, threads, chosen.context_tokens)
+    return LlamaCppEngine(path, modelfile, threads, chosen.context_tokens, chosen.cache)
 
 
 def load_modelfile(setting: str) -> Modelfile:

@@ -4,21 +4,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+import http.client
+import json
 from pathlib import Path
+import secrets
 from typing import Any
+from urllib.parse import urlsplit
 
 import xllamacpp
 
 from va_common.errors import AssistantError, ErrorCode
 from va_llm.chat_prompt import merge_roles, PromptTemplate
-from va_llm.engine import CancelToken, ChatRequest, Completion
+from va_llm.engine import CancelToken, ChatMessage, ChatRequest, Completion
 from va_llm.modelfile_loader import Modelfile
 from va_llm.modelfile_parameters import PARAMETERS
+from va_llm.prompt_state import PromptState
 
 # llama.cpp keeps up to 8 GiB of old prompts by default, and the newest one whatever its size. That
 # is enough: a program's request may come between two turns of the conversation.
 _PROMPT_CACHE_MIB = 16
 _GGUF_MAGIC = b'GGUF'
+_SLOT_TIMEOUT_S = 5.0
 
 # Modelfile parameter -> request field of llama.cpp's server, where the names differ.
 _RENAMED = {'num_keep': 'n_keep'}
@@ -36,6 +42,8 @@ class LlamaCppEngine:
             obeyed here. Without TEMPLATE the chat template of the GGUF is used.
         threads: CPU threads, at least 1; the Modelfile's num_thread goes before.
         context_tokens: context window; the Modelfile's num_ctx goes before.
+        cache: folder where what SYSTEM and MESSAGE make of the model is kept, for the next start;
+            None: it is not kept.
 
     Raises:
         AssistantError: MODEL_MISSING, or ENGINE_FAILED for a file that llama.cpp cannot load,
@@ -45,19 +53,27 @@ class LlamaCppEngine:
     name = 'llama_cpp'
 
     def __init__(self, model: Path, modelfile: Modelfile, threads: int,
-                 context_tokens: int) -> None:
+                 context_tokens: int, cache: Path | None = None) -> None:
         self.model = model.name
         _check_file(model, 'model')
         where = f'{modelfile.path}: TEMPLATE'
         self._template = PromptTemplate(modelfile.template, where) if modelfile.template else None
         self._options = request_options(modelfile)
         parameters = _load_parameters(model, modelfile, threads, context_tokens)
+        # It listens on a port of this host, for whoever knows the key: nobody else.
+        self._key = secrets.token_hex()
+        parameters.api_keys = [self._key]
+        if cache is not None:
+            parameters.slot_save_path = f'{cache}/'
         try:
             # Holds the GIL until the model is loaded; generating does not.
             self._server: Any | None = xllamacpp.Server(parameters)
         except RuntimeError as error:
             raise AssistantError(ErrorCode.ENGINE_FAILED, _load_failure(model, error)) from None
         self._wait_for_loop()
+        if cache is not None:
+            state = PromptState(cache, _depends_on(model, modelfile, parameters.n_ctx))
+            self._first_pass(state, modelfile.prefix)
 
     def generate(self, request: ChatRequest, on_text: Callable[[str], None],
                  cancel: CancelToken) -> Completion:
@@ -87,6 +103,40 @@ class LlamaCppEngine:
         self._server.handle_completions({'prompt': ' ', 'n_predict': 1, 'stream': True},
                                         stream.take)
         stream.completion()
+
+    def _first_pass(self, state: PromptState, prefix: tuple[ChatMessage, ...]) -> None:
+        """Have the prompt worked out: read from the disk, else by the model, and then kept."""
+        kept = state.find()
+        if kept is not None:
+            try:
+                self._slot('restore', kept)
+                return
+            except OSError:
+                state.drop()
+        request = ChatRequest((*prefix, ChatMessage('user', 'Hello!')), max_tokens=1)
+        try:
+            self.generate(request, lambda text: None, CancelToken())
+        except AssistantError:
+            return  # the node asks next, and says what is wrong
+        state.keep(lambda name: self._slot('save', name))
+
+    def _slot(self, action: str, name: str) -> None:
+        """Save or restore what the slot has worked out; only over HTTP. Raises OSError."""
+        assert self._server is not None
+        address = urlsplit(self._server.listening_address)
+        connection = http.client.HTTPConnection(address.netloc, timeout=_SLOT_TIMEOUT_S)
+        try:
+            connection.request(
+                'POST', f'/slots/0?action={action}', json.dumps({'filename': name}),
+                {'Content-Type': 'application/json', 'Authorization': f'Bearer {self._key}'})
+            answer = connection.getresponse()
+            text = answer.read()
+        except http.client.HTTPException as error:
+            raise OSError(f'llama.cpp: {action} {name}: {error!r}') from None
+        finally:
+            connection.close()
+        if answer.status != http.client.OK:
+            raise OSError(f'llama.cpp: {action} {name}: {answer.status} {text[:200]!r}')
 
     def _body(self, request: ChatRequest) -> dict[str, Any]:
         body: dict[str, Any] = {**self._options, 'stream': True, 'cache_prompt': True,
@@ -185,6 +235,15 @@ def _load_parameters(model: Path, modelfile: Modelfile, threads: int,
         info.path, info.scale = str(adapter), 1.0
         params.lora_adapters = [info]
     return params
+
+
+def _depends_on(model: Path, modelfile: Modelfile, context_tokens: int) -> list[str]:
+    """What the state of the prompt depends on."""
+    files = [model, *([modelfile.resolve(modelfile.adapter)] if modelfile.adapter else [])]
+    stats = [(path, path.stat()) for path in files]
+    return [xllamacpp.__version__, str(context_tokens), modelfile.template,
+            *(f'{path} {stat.st_size} {stat.st_mtime_ns}' for path, stat in stats),
+            *(f'{message.role} {message.content}' for message in modelfile.prefix)]
 
 
 def _check_file(path: Path, what: str) -> None:

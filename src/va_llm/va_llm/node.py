@@ -11,6 +11,7 @@ from typing import Any
 from rclpy.callback_groups import ReentrantCallbackGroup
 
 from va_common import qos
+from va_common.cache_folder import cache_folder
 from va_common.errors import AssistantError, error_of, ErrorCode
 from va_common.ids import TurnKey
 from va_common.lifecycle import AssistantNode
@@ -84,7 +85,8 @@ class LlmNode(AssistantNode):
                            self.setting('keep_alive'),
                            allow_remote=self.setting('ollama_allow_remote')),
             LlamaCppSettings(self.setting('model_cpu'), self.setting('system.models_dir'),
-                             self.setting('threads'), self.setting('context_tokens')))
+                             self.setting('threads'), self.setting('context_tokens'),
+                             cache_folder(self.setting('cache_dir'), 'llm')))
         return build_engine(kind, modelfile, settings, self._deadlines)
 
     def do_deactivate(self) -> None:

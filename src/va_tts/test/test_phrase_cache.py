@@ -8,7 +8,7 @@ import pytest
 from tts_fakes import tone
 
 from va_common.errors import AssistantError, ErrorCode
-from va_tts.phrase_cache import default_folder, PhraseCache, PhraseKey
+from va_tts.phrase_cache import PhraseCache, PhraseKey
 from va_tts.prepared_phrases import job_for, PreparedPhrases
 
 KEY = PhraseKey('Yes?', 'af_heart', 1.0, 'sum')
@@ -79,11 +79,6 @@ def test_folder_that_cannot_be_made(tmp_path: Path) -> None:
         PhraseCache(tmp_path / 'file' / 'cache', 10**6)
     assert raised.value.code == ErrorCode.DISK
 
-
-def test_default_folder(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv('XDG_CACHE_HOME', '/somewhere')
-    assert default_folder('') == Path('/somewhere/va/tts')
-    assert default_folder('/other') == Path('/other')
 
 
 def test_prepared_phrases_come_from_disk_at_the_next_start(tmp_path: Path) -> None:

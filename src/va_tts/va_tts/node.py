@@ -18,6 +18,7 @@ from rclpy.parameter import Parameter
 from va_common import qos
 from va_common.audio_io import Int16, SAMPLE_RATE
 from va_common.audio_messages import to_chunk
+from va_common.cache_folder import cache_folder
 from va_common.errors import AssistantError, error_of, ErrorCode
 from va_common.lifecycle import AssistantNode
 from va_common.model_catalogue import sha256_of
@@ -27,7 +28,7 @@ from va_interfaces.msg import AudioChunk, PlaybackEvent, ReplyChunk, Wake
 from va_interfaces.srv import Cancel, ContinueReply, Pause
 from va_tts import kokoro_client, playback_events
 from va_tts.pausing import how_of
-from va_tts.phrase_cache import default_folder, PhraseCache
+from va_tts.phrase_cache import PhraseCache
 from va_tts.playback_messages import error_in, identity_of, to_event_msg
 from va_tts.playout import Playout
 from va_tts.prepared_phrases import job_for, PreparedPhrases
@@ -203,7 +204,7 @@ class TtsNode(AssistantNode):
             model_sum)
 
     def _cache_folder(self) -> Path:
-        return default_folder(self.setting('cache_dir'))
+        return cache_folder(self.setting('cache_dir'), 'tts')
 
     def _prepare_phrases(self, synthesiser: Synthesiser, phrases: PreparedPhrases) -> None:
         voice, speed = self.setting('voice'), self.setting('speed')

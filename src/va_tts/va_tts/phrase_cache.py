@@ -34,14 +34,6 @@ class PhraseKey:
         return hashlib.sha256(parts.encode()).hexdigest() + _SUFFIX
 
 
-def default_folder(setting: str) -> Path:
-    """The folder of the cache: the setting, else ``$XDG_CACHE_HOME/va/tts``."""
-    if setting:
-        return Path(setting).expanduser()
-    home = os.environ.get('XDG_CACHE_HOME') or '~/.cache'
-    return Path(home).expanduser() / 'va' / 'tts'
-
-
 class PhraseCache:
     """A folder of phrases, bounded in size; the least recently used go first.
 
