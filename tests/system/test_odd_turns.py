@@ -230,9 +230,10 @@ def test_answers_without_a_word_or_slower_than_speech_leave_the_dialog_alive(tal
 def test_ten_false_ends_in_a_row_are_one_question(talk, tmp_path):
     talk.answers('That is a lot. I shall count them.')
     talk.patience(HALTING_MS)
+    sound = halting(COUNT, tmp_path)  # made before anybody listens: that takes a while
     dialog_id, turn = talk.wake()
     mark, asked = talk.observer.mark(), len(talk.mind.asked)
-    _, end_s = talk.user.play(halting(COUNT, tmp_path)).times()
+    _, end_s = talk.user.play(sound).times()
     final = talk.wait(mark, 'stt/transcript',
                       lambda m: m.kind == Transcript.FINAL and talk.is_of_turn(m)).message
     assert to_seconds(final.endpoint_time) > end_s
@@ -252,9 +253,10 @@ def test_ten_false_ends_in_a_row_are_one_question(talk, tmp_path):
 def test_who_never_stops_talking_is_answered_once(talk, tmp_path):
     talk.answers('You have a lot of cars.')
     talk.patience(HALTING_MS)
+    sound = endless(TALE, LONGEST_S + 2.0, tmp_path)
     dialog_id, turn = talk.wake()
     mark, asked = talk.observer.mark(), len(talk.mind.asked)
-    began_s, end_s = talk.user.play(endless(TALE, LONGEST_S + 2.0, tmp_path)).times()
+    began_s, end_s = talk.user.play(sound).times()
     final = talk.wait(mark, 'stt/transcript',
                       lambda m: m.kind == Transcript.FINAL and talk.is_of_turn(m)).message
     assert (final.outcome, final.endpoint_reason) == (Transcript.OUTCOME_SPEECH, 'max_length')

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 import threading
+import time
 from typing import Any
 
 from rclpy.exceptions import InvalidHandle
@@ -12,8 +13,10 @@ from rclpy.executors import ExternalShutdownException, ShutdownException
 from rclpy.impl.implementation_singleton import rclpy_implementation
 
 RCLError = rclpy_implementation.RCLError
-MAX_TORN = 10
-"""Waits in a row that may be torn by something that was destroyed meanwhile."""
+TORN_S = 2.0
+"""For so long waits may be torn by something that is being destroyed: its thread may be off the
+processor between destroying it and taking it out of the node."""
+TORN_PAUSE_S = 0.002
 
 
 class Spinner:
@@ -58,14 +61,16 @@ class Spinner:
         rclpy (9.1.2) leaves a destroyed subscription out of the wait, but neither its event
         handler nor an action server.
         """
-        for _ in range(MAX_TORN):
+        until_s = time.monotonic() + TORN_S
+        while True:
             try:
                 self._executor.spin_once()
                 return
             except (InvalidHandle, RCLError) as error:
-                if not _is_torn(error):
+                if not _is_torn(error) or time.monotonic() > until_s:
                     raise
-        self._executor.spin_once()
+            if self._stopping.wait(TORN_PAUSE_S):
+                return
 
 
 def _is_torn(error: Exception) -> bool:

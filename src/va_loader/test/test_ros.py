@@ -302,12 +302,12 @@ class Wired:
         self.bus.start()
         for client in (self.port._start, self.port._stop, self.port._pauses,
                        *self.port._cancels.values()):
-            assert client.wait_for_service(10.0)
-        assert self.port._speak.wait_for_server(10.0)
+            assert client.wait_for_service(30.0)
+        assert self.port._speak.wait_for_server(30.0)
         wait_for(lambda: others.wakes.get_subscription_count() == 1
                  and others.states and others.transcripts.get_subscription_count()
                  and others.chunks.get_subscription_count()
-                 and others.playback.get_subscription_count(), 10.0, 'discovery')
+                 and others.playback.get_subscription_count(), 30.0, 'discovery')
         self.node.board.run()
         self.bus.post(Opened())
 
