@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 import itertools
+import math
 import os
 from pathlib import Path
 import tempfile
@@ -24,7 +25,8 @@ from voice.ears import NotComing
 
 from hearing.chain import Engines
 from hearing.sounds import Sounds
-from hearing.texts import INTERRUPTIONS, STORY, VOICES
+from hearing.texts import INTERRUPTIONS, STORIES, VOICES
+from va_common.ros_time import to_seconds
 from va_interfaces.msg import PlaybackEvent
 
 PORT_OFFSET = 5200
@@ -35,8 +37,10 @@ SILENT_S = 0.3
 """Silence as long as this is no pause of the speaker's own."""
 BEFORE_S = 0.1
 """Who begins while nothing sounded for so long has interrupted nothing."""
-SPOKEN_S = 4.5
+SPOKEN_S = 2.5
 """Of an answer before it is spoken over."""
+TOO_LATE_S = 0.5
+"""An answer that ends by itself so soon after somebody began was not spoken over."""
 BOOT_S, ANSWER_S, STOP_S = 120.0, 90.0, 20.0
 ASKED = 3
 """How often for an answer that does not come."""
@@ -47,7 +51,15 @@ class Trial:
     """Somebody spoke over an answer."""
 
     onset_s: float
+    ended_s: float
+    """When the answer ended, Unix time; infinite: it did not in time."""
     stopped: bool
+    """Whether it did so because of who spoke."""
+
+    @property
+    def spoken_over(self) -> bool:
+        """Whether there was an answer left to be stopped."""
+        return self.stopped or self.ended_s > self.onset_s + TOO_LATE_S
 
 
 def measure(models: Engines, sounds: Sounds, quick: bool) -> dict[str, Any]:
@@ -62,8 +74,10 @@ def measure(models: Engines, sounds: Sounds, quick: bool) -> dict[str, Any]:
         figures |= {f'p{share}': round(float(np.percentile(spans_ms, share)))
                     for share in (50, 95)}
     return {'barge_in_ms': figures,
-            'talkover_detail': {'trials': len(trials),
-                                'not_stopped': sum(not t.stopped for t in trials),
+            'talkover_detail': {'trials': sum(trial.spoken_over for trial in trials),
+                                'ended_by_itself': sum(not t.spoken_over for t in trials),
+                                'not_stopped': sum(t.spoken_over and not t.stopped
+                                                   for t in trials),
                                 'spans_ms': [round(span) for span in spans_ms]}}
 
 
@@ -102,7 +116,7 @@ def _hold(folder: Path, count: int) -> tuple[list[Trial], NDArray[Any], float]:
             with EndedEarly() as early:
                 for trial in _interrupt(room, observer, product):
                     trials.append(trial)
-                    if len(trials) == count:
+                    if sum(each.spoken_over for each in trials) == count:
                         break
             product.stop()
         finally:
@@ -114,22 +128,23 @@ def _hold(folder: Path, count: int) -> tuple[list[Trial], NDArray[Any], float]:
 def _interrupt(room: VirtualRoom, observer: Observer, product: Product) -> Iterator[Trial]:
     """One trial after the other. Raises NotComing when no answer comes, asked three times."""
     voices, answer, unanswered = Voices(), ('', 0), 0
-    mark, story = observer.mark(), voices.wav(STORY, VOICES[0])
-    room.say(story)
+    stories = itertools.cycle(STORIES)
+    mark = observer.mark()
+    room.say(voices.wav(next(stories), VOICES[0]))
     for number in itertools.count():
         while (next_answer := _await_story(observer, mark, answer, product)) is None:
             unanswered += 1
             if unanswered == ASKED or not product.running:
                 raise NotComing(f'talkover: no answer, asked {unanswered} times; running: '
                                 f'{product.running}')
-            room.say(story)
+            room.say(voices.wav(next(stories), VOICES[0]))
         answer, unanswered, mark = next_answer, 0, observer.mark()
         onset_s, _ = room.say(voices.wav(INTERRUPTIONS[number % len(INTERRUPTIONS)],
                                          VOICES[number % len(VOICES)])).times()
-        trial = Trial(onset_s, _is_stopped(observer, mark, answer))
+        trial = Trial(onset_s, *_ended(observer, mark, answer))
         yield trial
-        if not trial.stopped:  # nobody asked for another story
-            room.say(story)
+        if not trial.stopped:  # nobody heard that another story was asked for
+            room.say(voices.wav(next(stories), VOICES[0]))
 
 
 def _await_story(observer: Observer, mark: int, before: tuple[str, int],
@@ -146,9 +161,12 @@ def _turn_of(seen: Seen) -> tuple[str, int]:
     return seen.message.dialog_id, seen.message.turn
 
 
-def _is_stopped(observer: Observer, mark: int, answer: tuple[str, int]) -> bool:
+def _ended(observer: Observer, mark: int, answer: tuple[str, int]) -> tuple[float, bool]:
+    """When the answer ended, infinite if it did not in time, and whether it was stopped."""
     ends = (PlaybackEvent.INTERRUPTED, PlaybackEvent.FINISHED)
     seen = observer.wait(lambda e: (
         e.topic == 'tts/playback' and e.message.source == PlaybackEvent.SOURCE_REPLY
         and _turn_of(e) == answer and e.message.kind in ends), STOP_S, mark=mark)
-    return seen is not None and seen.message.kind == PlaybackEvent.INTERRUPTED
+    if seen is None:
+        return math.inf, False
+    return to_seconds(seen.message.header.stamp), seen.message.kind == PlaybackEvent.INTERRUPTED

@@ -133,7 +133,11 @@ PAUSED = (
     'Remember that I am allergic to,| nuts and strawberries.')
 """A hundred sentences; the speaker pauses at the bar. The end of turn was set with them, too."""
 
-STORY = 'Hey Jarvis. Please tell me a long story about a dragon.'
+STORIES = (
+    'Hey Jarvis. Please tell me a long story about a dragon.',
+    'Hey Jarvis. Please tell me a long story about the sea.',
+    'Hey Jarvis. Tell me everything about elephants.',
+    'Hey Jarvis. What do you know about volcanoes?')
 INTERRUPTIONS = (
     'Wait, tell me a long story about the sea instead.',
     'No, please tell me a long story about the moon.',
