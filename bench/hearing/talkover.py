@@ -43,7 +43,8 @@ TOO_LATE_S = 0.5
 """An answer that ends by itself so soon after somebody began was not spoken over."""
 BOOT_S, ANSWER_S, STOP_S = 120.0, 90.0, 20.0
 ASKED = 3
-"""How often for an answer that does not come."""
+"""How often for an answer that does not come, or is too short to be spoken over."""
+ENDS = (PlaybackEvent.INTERRUPTED, PlaybackEvent.FINISHED)
 
 
 @dataclass
@@ -137,6 +138,8 @@ def _interrupt(room: VirtualRoom, observer: Observer, product: Product) -> Itera
             if unanswered == ASKED or not product.running:
                 raise NotComing(f'talkover: no answer, asked {unanswered} times; running: '
                                 f'{product.running}')
+            _await_sleep(observer)
+            mark = observer.mark()
             room.say(voices.wav(next(stories), VOICES[0]))
         answer, unanswered, mark = next_answer, 0, observer.mark()
         onset_s, _ = room.say(voices.wav(INTERRUPTIONS[number % len(INTERRUPTIONS)],
@@ -144,6 +147,7 @@ def _interrupt(room: VirtualRoom, observer: Observer, product: Product) -> Itera
         trial = Trial(onset_s, *_ended(observer, mark, answer))
         yield trial
         if not trial.stopped:  # nobody heard that another story was asked for
+            _await_sleep(observer)
             room.say(voices.wav(next(stories), VOICES[0]))
 
 
@@ -152,9 +156,17 @@ def _await_story(observer: Observer, mark: int, before: tuple[str, int],
     """The next answer, when so much of it was heard that somebody may speak over it."""
     seen = observer.wait(lambda e: (
         e.topic == 'tts/playback' and e.message.source == PlaybackEvent.SOURCE_REPLY
-        and _turn_of(e) != before and e.message.position_s >= SPOKEN_S),
+        and _turn_of(e) != before
+        and (e.message.position_s >= SPOKEN_S or e.message.kind in ENDS and e.message.text)),
         ANSWER_S, mark=mark, alive=lambda: product.running)
-    return None if seen is None else _turn_of(seen)
+    return None if seen is None or seen.message.kind in ENDS else _turn_of(seen)
+
+
+def _await_sleep(observer: Observer) -> None:
+    """The next dialog has no history: of answers broken off a small model learns short ones."""
+    if observer.state() != 'idle':
+        observer.wait(lambda e: e.topic == 'loader/state' and e.message.name == 'idle',
+                      STOP_S, mark=observer.mark())
 
 
 def _turn_of(seen: Seen) -> tuple[str, int]:
@@ -163,10 +175,9 @@ def _turn_of(seen: Seen) -> tuple[str, int]:
 
 def _ended(observer: Observer, mark: int, answer: tuple[str, int]) -> tuple[float, bool]:
     """When the answer ended, infinite if it did not in time, and whether it was stopped."""
-    ends = (PlaybackEvent.INTERRUPTED, PlaybackEvent.FINISHED)
     seen = observer.wait(lambda e: (
         e.topic == 'tts/playback' and e.message.source == PlaybackEvent.SOURCE_REPLY
-        and _turn_of(e) == answer and e.message.kind in ends), STOP_S, mark=mark)
+        and _turn_of(e) == answer and e.message.kind in ENDS), STOP_S, mark=mark)
     if seen is None:
         return math.inf, False
     return to_seconds(seen.message.header.stamp), seen.message.kind == PlaybackEvent.INTERRUPTED

@@ -224,7 +224,7 @@ SETTINGS: tuple[Setting, ...] = (
        choices=('device', 'topic')),
     _s('audio', 'input_rate', 'int', 16_000, 'sample rate asked of the microphone in Hz; '
        'resampled to 16 kHz', (8000, 192_000)),
-    _s('audio', 'output_block_ms', 'int', 25,
+    _s('audio', 'output_block_ms', 'int', 20,
        'how much sound the speaker takes at a time: smaller stops sooner, larger costs less CPU',
        (5, 100)),
     _s('audio', 'output_rate', 'int', 48_000, 'sample rate asked of the speaker in Hz',

@@ -34,7 +34,7 @@ DISPUTED_DB = 12.0
 LOST_S = (-0.3, 0.6)
 """Around the time at which the reference begins anew, after an underrun of the speaker, neither
 canceller knows where the echo is."""
-RETURNING_S = 5.0
+RETURNING_S = 3.0
 RETURNING_DISPUTED_DB = 4.0
 """So long, AEC3's word counts for more: it finds the echo again before the other one does."""
 STILL_NEAR_DB = 6.0
