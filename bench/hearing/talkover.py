@@ -157,7 +157,7 @@ def _await_story(observer: Observer, mark: int, before: tuple[str, int],
     seen = observer.wait(lambda e: (
         e.topic == 'tts/playback' and e.message.source == PlaybackEvent.SOURCE_REPLY
         and _turn_of(e) != before
-        and (e.message.position_s >= SPOKEN_S or e.message.kind in ENDS and e.message.text)),
+        and (e.message.position_s >= SPOKEN_S or (e.message.kind in ENDS and e.message.text))),
         ANSWER_S, mark=mark, alive=lambda: product.running)
     return None if seen is None or seen.message.kind in ENDS else _turn_of(seen)
 
